@@ -1,0 +1,1 @@
+"""What travels between a device and the server: messages, errors, limits, tokens. Pure; no I/O anywhere below here."""

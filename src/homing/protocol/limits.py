@@ -1,0 +1,40 @@
+"""Every bound of the wire, with its unit and its reason. Published at ``GET /api/v1/capabilities``."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds that an operator may set; the defaults suit phones and a small server."""
+
+    batch_items_max: int = 500
+    """Items a push may hold. Specs advise phones to send 50; the server takes a desktop's 500 in one transaction."""
+    batch_items_advised: int = 50
+    """What clients should send: small enough to get through on a bad line."""
+    body_bytes_max: int = 8 * 2**20
+    """Bytes of a body after decompression: 500 items of 16 KiB."""
+    page_changes_max: int = 5000
+    """Changes a pull may return. A page is built in memory once."""
+    page_changes_default: int = 1000
+    depth_max: int = 32
+    """Levels of nesting in a body. Real payloads stay under ten; the parser recurses."""
+    key_bytes_max: int = 200
+    """Bytes of a client_temp_id or batch_token: they are index keys."""
+    text_bytes_max: int = 1 * 2**20
+    """Bytes of one text or JSON value."""
+    media_bytes_max: int = 512 * 2**20
+    """Bytes of one uploaded file."""
+    token_xids_max: int = 2000
+    """Running transactions a token names one by one. With more, it falls back to their minimum: some rows come twice."""
+    token_bytes_max: int = 16 * 2**10
+    """Bytes of a token; longer ones are not ours."""
+    history_days: int = 400
+    """Days of history kept: how long an offline edit can still be merged field by field."""
+    departures_days: int = 90
+    """Days a departure is kept: a device away for longer starts again, with its outbox."""
+    push_seconds_max: int = 30
+    """Seconds one push may take in the database before it is given up as a whole."""
+
+
+DEFAULT_LIMITS = Limits()
