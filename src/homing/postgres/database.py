@@ -1,0 +1,241 @@
+"""One database: a bounded pool of connections, transactions that name their actor, and what happens when it is away.
+
+Three promises, kept here and nowhere else:
+
+*Every checkout is clean.* Nothing is ever SET on a session after it was configured: what a transaction says about
+itself (actor, device) is local to it. A connection that comes back inside a transaction is rolled back before anybody
+else gets it, and giving back is shielded: a request that is cancelled, even twice, neither loses a connection nor
+returns a dirty one.
+
+*Every wait is bounded.* For a connection, for a lock, for a statement, for a transaction left open, for a peer that
+stopped answering. Each bound has a name below.
+
+*An absent database is one answer.* Whatever the cause, the caller gets ``Problem("unavailable")`` with the cause
+chained; the client's action is to send the same request again, which push makes safe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from time import monotonic
+from types import MappingProxyType
+from uuid import UUID
+
+import psycopg
+from psycopg import conninfo, errors, sql
+from psycopg.pq import PipelineStatus, TransactionStatus
+from psycopg_pool import AsyncConnectionPool
+
+from homing.postgres.sql import Connection
+from homing.protocol.errors import Problem
+
+POOL_WAIT_SECONDS = 5.0
+"""How long a request waits for a free connection. Longer than any healthy burst, shorter than a phone's patience."""
+
+POOL_WAITING_MAX = 1000
+"""Requests that may wait at once. A herd beyond it is told to come back instead of being held in memory."""
+
+IDLE_SECONDS = 300.0
+"""After this a connection above the first one is closed: an idle tenant costs one server process."""
+
+CONNECT_DEFAULTS: Mapping[str, str] = MappingProxyType(
+    {
+        "application_name": "homing",
+        "connect_timeout": "5",
+        # A database that vanished without a word (power, firewall) is noticed within half a minute.
+        "keepalives_idle": "10",
+        "keepalives_interval": "5",
+        "keepalives_count": "3",
+        "tcp_user_timeout": "20000",
+    }
+)
+"""Connection parameters used where the URL does not set them."""
+
+SESSION: Mapping[str, str] = MappingProxyType(
+    {
+        "TimeZone": "UTC",
+        "DateStyle": "ISO, MDY",
+        "client_min_messages": "warning",
+        "search_path": "pg_catalog, public",  # every statement names its schema; this is for operators and types
+        "plan_cache_mode": "force_generic_plan",  # one plan a statement: no planning per call, no sudden other plan
+        "jit": "off",  # compiling takes longer than any statement of ours runs
+        "max_parallel_workers_per_gather": "0",  # many small requests share the cores better than one spread over all
+        "statement_timeout": "30s",
+        "lock_timeout": "10s",
+        "idle_in_transaction_session_timeout": "60s",
+    }
+)
+"""Settings of every session, made once when it is opened."""
+
+PREPARED_MAX = 500
+"""Prepared statements kept per connection: more than Homing has, so none is prepared twice."""
+
+
+class Database:
+    """A pool of connections to one database. Construct it anywhere; ``open`` it on the event loop that will use it."""
+
+    def __init__(self, url: str, *, pool_size: int = 8, options: Mapping[str, str] | None = None) -> None:
+        """``options`` are session settings on top of ``SESSION``, for a pool with other habits (the pull's).
+
+        Raises psycopg.ProgrammingError when ``url`` is not a connection string.
+        """
+        self.url = url
+        given = conninfo.conninfo_to_dict(url)
+        self._conninfo = conninfo.make_conninfo(url, **{k: v for k, v in CONNECT_DEFAULTS.items() if k not in given})
+        self._session = {**SESSION, **(options or {})}
+        self._returning: set[asyncio.Task[None]] = set()
+        self._size = pool_size
+        self._pool: AsyncConnectionPool[Connection] | None = None
+
+    async def open(self) -> None:
+        """Start serving connections. Does not connect yet: a node starts while its database is still away."""
+        if self._pool is not None:
+            return
+        pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+            self._conninfo,
+            kwargs={"autocommit": True, "prepare_threshold": 1},
+            configure=self._configure,
+            min_size=0,
+            max_size=self._size,
+            max_waiting=POOL_WAITING_MAX,
+            max_idle=IDLE_SECONDS,
+            timeout=POOL_WAIT_SECONDS,
+            # The pool doubles its pause up to this; short, so that it is back within seconds of the database.
+            reconnect_timeout=POOL_WAIT_SECONDS,
+            open=False,
+        )
+        await pool.open()
+        self._pool = pool
+
+    async def close(self) -> None:
+        """Close every connection. Those still in use are closed when they come back."""
+        if self._pool is None:
+            return
+        pool, self._pool = self._pool, None
+        await asyncio.gather(*self._returning)
+        await pool.close()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A configured connection in autocommit.
+
+        Raises Problem("unavailable") for everything that means the database cannot answer now, wherever inside the
+        block it happens; errors of the statement itself (constraints, types, syntax) pass through.
+        """
+        try:
+            pool = self._open_pool()
+            conn = await _take(pool, self._size)
+            try:
+                yield conn
+            finally:
+                await self._give_back(pool, conn)
+        except (
+            psycopg.OperationalError,  # lost, refused, timed out, cancelled, shut down, deadlocked, out of room
+            errors.ReadOnlySqlTransaction,  # failed over: this server is a standby now
+            errors.IdleInTransactionSessionTimeout,
+            errors.TransactionTimeout,
+        ) as error:
+            raise Problem("unavailable") from error
+
+    @asynccontextmanager
+    async def transaction(self, actor: str | None = None, device: UUID | None = None) -> AsyncIterator[Connection]:
+        """A READ COMMITTED transaction: committed when the block ends, rolled back when it raises or is cancelled.
+
+        ``actor`` (a user's id) and ``device`` are what the triggers write into the history; without an actor it
+        says "outside". Raises as ``connection`` does.
+        """
+        begin: sql.Composable = sql.SQL("BEGIN")
+        if actor is not None or device is not None:
+            begin = _BEGIN_AS.format(actor or "", str(device or ""))
+        async with self.connection() as conn:
+            await conn.execute(begin, prepare=False)
+            yield conn
+            await _commit(conn)
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Connection]:
+        """A REPEATABLE READ, READ ONLY transaction: every statement sees the database at one instant."""
+        async with self.connection() as conn:
+            await conn.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", prepare=False)
+            yield conn
+            await _commit(conn)
+
+    @asynccontextmanager
+    async def dedicated(self) -> AsyncIterator[Connection]:
+        """A connection of its own outside the pool, closed at the end: for LISTEN, which is state of a session."""
+        try:
+            conn = await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True, prepare_threshold=1)
+            async with conn:
+                await self._configure(conn)
+                yield conn
+        except psycopg.OperationalError as error:
+            raise Problem("unavailable") from error
+
+    def _open_pool(self) -> AsyncConnectionPool[Connection]:
+        if self._pool is None:
+            raise RuntimeError("the database is not open: await database.open() first")
+        return self._pool
+
+    async def _configure(self, conn: Connection) -> None:
+        conn.prepared_max = PREPARED_MAX
+        names, values = list(self._session), list(self._session.values())
+        await conn.execute(
+            "SELECT set_config(s.name, s.value, false) FROM unnest(%s::text[], %s::text[]) AS s(name, value)",
+            [names, values],
+            prepare=False,
+        )
+
+    async def _give_back(self, pool: AsyncConnectionPool[Connection], conn: Connection) -> None:
+        # A task of its own, because a cancelled request may be cancelled again while it cleans up after itself.
+        task = asyncio.create_task(_clean_and_put(pool, conn))
+        self._returning.add(task)
+        task.add_done_callback(self._returning.discard)
+        await asyncio.shield(task)
+
+
+_BEGIN_AS = sql.SQL("BEGIN; SELECT set_config('homing.actor', {}, true), set_config('homing.device', {}, true)")
+
+
+async def _take(pool: AsyncConnectionPool[Connection], size: int) -> Connection:
+    """A connection whose peer is still there, as far as one can tell without a round trip.
+
+    An idle connection has nothing to read, unless the server closed it: then asking the socket costs microseconds and
+    spares the first requests after a restart of PostgreSQL their 503.
+    """
+    deadline = monotonic() + POOL_WAIT_SECONDS
+    for _ in range(size):
+        conn = await pool.getconn(timeout=deadline - monotonic())
+        if not _readable(conn):
+            return conn
+        await conn.close()
+        await pool.putconn(conn)
+    return await pool.getconn(timeout=deadline - monotonic())
+
+
+def _readable(conn: Connection) -> bool:
+    poll = select.poll()
+    poll.register(conn.pgconn.socket, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+async def _commit(conn: Connection) -> None:
+    """COMMIT, and insist on it: a transaction with a swallowed error answers ROLLBACK and would pass for success."""
+    cursor = await conn.execute("COMMIT", prepare=False)
+    if cursor.statusmessage != "COMMIT":
+        raise RuntimeError("a statement of this transaction failed and its error was swallowed: nothing was committed")
+
+
+async def _clean_and_put(pool: AsyncConnectionPool[Connection], conn: Connection) -> None:
+    status = conn.pgconn.transaction_status
+    in_transaction = status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
+    if status == TransactionStatus.ACTIVE or conn.pgconn.pipeline_status != PipelineStatus.OFF:
+        await conn.close()
+    elif in_transaction:
+        try:
+            await conn.execute("ROLLBACK", prepare=False)
+        except psycopg.Error:
+            await conn.close()
+    await pool.putconn(conn)

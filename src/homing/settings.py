@@ -1,0 +1,109 @@
+"""The settings: read once from the environment at start, checked, and passed on. Nothing else reads the environment.
+
+Each field is the variable ``HOMING_<FIELD>`` in capitals; ``limits`` are ``HOMING_LIMITS_<LIMIT>``. A variable that
+begins with ``HOMING_`` and names nothing stops the start: it is a typing mistake, and what it meant would silently not
+apply.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from homing.protocol.limits import DEFAULT_LIMITS, Limits
+
+PREFIX = "HOMING_"
+LIMITS_PREFIX = "HOMING_LIMITS_"
+
+Count = Annotated[int, Meta(ge=1)]
+Text = Annotated[str, Meta(min_length=1)]
+
+
+class SettingsError(Exception):
+    """The settings are not usable. The message names every variable that is wrong, a line each."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything an operator can choose. Seconds, days and bytes are in the field's name."""
+
+    database_url: Text | None = None
+    """A PostgreSQL of 15 or newer. None: the embedded server in ``data_dir``."""
+    data_dir: Path = Path("data")
+    """The embedded server and, without ``media_url``, the uploaded files."""
+    host: Text = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8000
+    """0: any free port."""
+    base_url: Text | None = None
+    """Where clients reach this server, when a proxy stands before it. None: as each request says."""
+    apps: tuple[str, ...] = ("fieldwork",)
+    media_url: Text | None = None
+    """An object store (``s3://bucket/prefix``). None: the folder ``data_dir/media``."""
+    access_token_seconds: Annotated[int, Meta(ge=30, le=3600)] = 600
+    """At most an hour: an access token cannot be taken back, only its session."""
+    refresh_token_days: Count = 60
+    session_days_max: Count = 180
+    """After this a person signs in again, however often the token was refreshed."""
+    trust_threshold: Annotated[float, Meta(ge=0, le=1)] = 0.5
+    """Pushes of a device whose trust score is below this are held for review."""
+    pool_size: Annotated[int, Meta(ge=1, le=100)] = 8
+    """Connections to PostgreSQL per pool and process."""
+    production: bool = False
+    """Refuse conveniences that are meant for a laptop."""
+    limits: Limits = DEFAULT_LIMITS
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> Settings:
+        """The settings in ``environ``. Raises SettingsError, naming all mistakes at once."""
+        problems: list[str] = []
+        fields: dict[str, Any] = {}
+        limits: dict[str, int] = {}
+        for name, value in environ.items():
+            if name.startswith(LIMITS_PREFIX):
+                _read_one(name, value, LIMITS_PREFIX, _LIMIT_TYPES, into=limits, problems=problems)
+            elif name.startswith(PREFIX):
+                _read_one(name, value, PREFIX, _types(cls), into=fields, problems=problems)
+        if problems:
+            raise SettingsError("\n".join(sorted(problems)))
+        return cls(**fields, limits=msgspec.structs.replace(DEFAULT_LIMITS, **limits))
+
+
+_BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+
+_LIMIT_TYPES: Mapping[str, Any] = {field.name: Count for field in msgspec.structs.fields(Limits)}
+"""A limit of zero or less would refuse everything."""
+
+
+def _types(settings: type[Settings]) -> dict[str, Any]:
+    return {field.name: field.type for field in msgspec.structs.fields(settings) if field.name != "limits"}
+
+
+def _read_one(
+    name: str, value: str, prefix: str, types: Mapping[str, Any], *, into: dict[str, Any], problems: list[str]
+) -> None:
+    key = name.removeprefix(prefix).lower()
+    if key not in types:
+        near = difflib.get_close_matches(key, types, n=1)
+        hint = f"; did you mean {prefix}{near[0].upper()}?" if near else ""
+        problems.append(f"{name} is not a setting{hint}")
+        return
+    try:
+        into[key] = _convert(value.strip(), types[key])
+    except (msgspec.ValidationError, ValueError) as error:
+        problems.append(f"{name}: {error}")
+
+
+def _convert(value: str, kind: Any) -> Any:
+    if kind is bool:
+        if value.lower() not in _BOOLEANS:
+            raise ValueError(f"Expected one of {', '.join(_BOOLEANS)}")
+        return _BOOLEANS[value.lower()]
+    if kind is Path:
+        return Path(msgspec.convert(value, Text))
+    if kind == tuple[str, ...]:
+        return tuple(msgspec.convert([part.strip() for part in value.split(",")], list[Text]))
+    return msgspec.convert(value, kind, strict=False)
