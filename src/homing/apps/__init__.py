@@ -1,0 +1,1 @@
+"""The applications that ship with Homing. They build on the engine and never see each other."""

@@ -1,0 +1,139 @@
+"""What is demanded of a submission on its way in, from a device or from the web.
+
+A submission is judged by the form version it was filled in with, set by set: one query finds the versions that a batch
+names, and one more fetches schemas that this process has not compiled yet, which after a minute is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from homing.apps.fieldwork import forms
+from homing.declare import Edit, Refusal, Who
+from homing.postgres.sql import Connection, fetch_all, load
+
+_VALIDATORS = forms.Validators()
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """How a submission names its form version: ``form`` is an id or a code; without a version, the current one."""
+
+    form: str
+    version: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A form version that was found. ``id`` and ``version`` are None where the form has no such version."""
+
+    form_id: UUID
+    id: UUID | None
+    version: str | None
+
+
+async def judge(conn: Connection, edits: Sequence[Edit], who: Who) -> None:
+    """Refuse edits that their form version does not allow; complete ``form_id`` (from a code) and ``form_version``."""
+    judged: list[tuple[Edit, Named]] = []
+    for edit in edits:
+        if edit.action == "delete":
+            continue
+        if edit.old is not None and who.role != "OWNER" and edit.old["status"] != "pending":
+            edit.refuse("check_failed", f"the submission was {edit.old['status']}; only the office can change it now")
+            continue
+        named = _named(edit)
+        if named is not None:
+            judged.append((edit, named))
+    found = await _find_versions(conn, {named for _, named in judged})
+    validators = await _validators(conn, {v.id for v in found.values() if v.id is not None})
+    for edit, named in judged:
+        version = found.get(named)
+        if version is None:
+            edit.refuse("fk_missing", f"there is no form {named.form!r}", "/form_id")
+        elif version.id is None:
+            missing = f"has no version {named.version!r}" if named.version is not None else "was never published"
+            edit.refuse("fk_missing", f"form {named.form!r} {missing}", "/form_version")
+        else:
+            _complete(edit, version)
+            data = edit.values["data"] if "data" in edit.values else (edit.old or {}).get("data")
+            faults = forms.data_faults(validators[version.id], data)
+            if faults and (edit.old is None or "data" in edit.values or _moved(edit)):
+                edit.refuse("invalid_value", forms.sentence(faults), faults[0].path)
+
+
+def place_is_readable(edit: Edit) -> Refusal | None:
+    """``metadata`` is the client's own, but a ``gps`` in it puts the submission on the map, so it must be a place."""
+    metadata = edit.values.get("metadata")
+    if metadata is None:
+        return None
+    if not isinstance(metadata, dict):
+        return Refusal("invalid_value", "metadata is a JSON object", "/metadata")
+    gps = metadata.get("gps")
+    if gps is None:
+        return None
+    if not isinstance(gps, dict) or not {"lat", "lon"} <= gps.keys():
+        return Refusal("invalid_value", 'gps is {"lat": …, "lon": …} in degrees', "/metadata/gps")
+    for name, most in (("lat", 90), ("lon", 180)):
+        degrees = gps[name]
+        if isinstance(degrees, bool) or not isinstance(degrees, int | float) or not -most <= degrees <= most:
+            return Refusal("invalid_value", f"{name} is a number from -{most} to {most}", f"/metadata/gps/{name}")
+    return None
+
+
+def _named(edit: Edit) -> Named | None:
+    """The version to judge by; None where nothing needs judging, or the value is no name at all (its type is refused
+    elsewhere, like any column's)."""
+    if edit.old is not None and not _moved(edit) and "data" not in edit.values:
+        return None
+    form = edit.values.get("form_id", (edit.old or {}).get("form_id"))
+    version = edit.values.get("form_version", (edit.old or {}).get("form_version"))
+    if not isinstance(form, str) or not isinstance(version, str | None):
+        return None
+    return Named(form, version)
+
+
+def _moved(edit: Edit) -> bool:
+    return "form_id" in edit.values or "form_version" in edit.values
+
+
+def _complete(edit: Edit, version: Version) -> None:
+    if "form_id" in edit.values:
+        edit.values["form_id"] = str(version.form_id)
+    if edit.action == "create":
+        edit.values["form_version"] = version.version
+
+
+async def _find_versions(conn: Connection, names: set[Named]) -> dict[Named, Version]:
+    if not names:
+        return {}
+    ordered = list(names)
+    rows = await fetch_all(
+        conn,
+        load(__package__, "find_versions"),
+        {
+            "ids": [_uuid(named.form) for named in ordered],
+            "codes": [named.form for named in ordered],
+            "versions": [named.version for named in ordered],
+        },
+    )
+    return {ordered[n]: Version(form_id, version_id, version) for n, form_id, version_id, version in rows}
+
+
+async def _validators(conn: Connection, ids: set[UUID]) -> dict[UUID, forms.Draft202012Validator]:
+    # Held here for the batch: a batch that names more versions than are kept must not lose the first ones again.
+    held = {version_id: kept for version_id in ids if (kept := _VALIDATORS.get(version_id)) is not None}
+    missing = list(ids - held.keys())
+    if missing:
+        for version_id, schema in await fetch_all(conn, load(__package__, "read_schemas"), {"ids": missing}):
+            held[version_id] = _VALIDATORS.add(version_id, schema)
+    return held
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
