@@ -77,7 +77,14 @@ PREPARED_MAX = 500
 class Database:
     """A pool of connections to one database. Construct it anywhere; ``open`` it on the event loop that will use it."""
 
-    def __init__(self, url: str, *, pool_size: int = 8, options: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = 8,
+        options: Mapping[str, str] | None = None,
+        wait_seconds: float = POOL_WAIT_SECONDS,
+    ) -> None:
         """``options`` are session settings on top of ``SESSION``, for a pool with other habits (the pull's).
 
         Raises psycopg.ProgrammingError when ``url`` is not a connection string.
@@ -88,6 +95,7 @@ class Database:
         self._session = {**SESSION, **(options or {})}
         self._returning: set[asyncio.Task[None]] = set()
         self._size = pool_size
+        self._wait_seconds = wait_seconds
         self._pool: AsyncConnectionPool[Connection] | None = None
 
     async def open(self) -> None:
@@ -102,9 +110,9 @@ class Database:
             max_size=self._size,
             max_waiting=POOL_WAITING_MAX,
             max_idle=IDLE_SECONDS,
-            timeout=POOL_WAIT_SECONDS,
+            timeout=self._wait_seconds,
             # The pool doubles its pause up to this; short, so that it is back within seconds of the database.
-            reconnect_timeout=POOL_WAIT_SECONDS,
+            reconnect_timeout=self._wait_seconds,
             open=False,
         )
         await pool.open()
@@ -127,7 +135,7 @@ class Database:
         """
         try:
             pool = self._open_pool()
-            conn = await _take(pool, self._size)
+            conn = await self._take(pool)
             try:
                 yield conn
             finally:
@@ -147,7 +155,7 @@ class Database:
         ``actor`` (a user's id) and ``device`` are what the triggers write into the history; without an actor it
         says "outside". Raises as ``connection`` does.
         """
-        begin: sql.Composable = sql.SQL("BEGIN")
+        begin: sql.SQL | sql.Composed = sql.SQL("BEGIN")
         if actor is not None or device is not None:
             begin = _BEGIN_AS.format(actor or "", str(device or ""))
         async with self.connection() as conn:
@@ -188,6 +196,21 @@ class Database:
             prepare=False,
         )
 
+    async def _take(self, pool: AsyncConnectionPool[Connection]) -> Connection:
+        """A connection whose peer is still there, as far as one can tell without a round trip.
+
+        An idle connection has nothing to read, unless the server closed it: then asking the socket costs microseconds
+        and spares the first requests after a restart of PostgreSQL their 503.
+        """
+        deadline = monotonic() + self._wait_seconds
+        for _ in range(self._size):
+            conn = await pool.getconn(timeout=deadline - monotonic())
+            if not _readable(conn):
+                return conn
+            await conn.close()
+            await pool.putconn(conn)
+        return await pool.getconn(timeout=deadline - monotonic())
+
     async def _give_back(self, pool: AsyncConnectionPool[Connection], conn: Connection) -> None:
         # A task of its own, because a cancelled request may be cancelled again while it cleans up after itself.
         task = asyncio.create_task(_clean_and_put(pool, conn))
@@ -197,22 +220,6 @@ class Database:
 
 
 _BEGIN_AS = sql.SQL("BEGIN; SELECT set_config('homing.actor', {}, true), set_config('homing.device', {}, true)")
-
-
-async def _take(pool: AsyncConnectionPool[Connection], size: int) -> Connection:
-    """A connection whose peer is still there, as far as one can tell without a round trip.
-
-    An idle connection has nothing to read, unless the server closed it: then asking the socket costs microseconds and
-    spares the first requests after a restart of PostgreSQL their 503.
-    """
-    deadline = monotonic() + POOL_WAIT_SECONDS
-    for _ in range(size):
-        conn = await pool.getconn(timeout=deadline - monotonic())
-        if not _readable(conn):
-            return conn
-        await conn.close()
-        await pool.putconn(conn)
-    return await pool.getconn(timeout=deadline - monotonic())
 
 
 def _readable(conn: Connection) -> bool:

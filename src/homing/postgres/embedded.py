@@ -28,6 +28,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 from urllib.parse import quote
 
 import psycopg
@@ -155,9 +156,9 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _last_user(users: object) -> bool:
+def _last_user(users: IO[str]) -> bool:
     try:
-        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)  # type: ignore[arg-type]
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
@@ -193,7 +194,17 @@ def _create(cluster: Path, runner: _Runner) -> None:
 
 
 def _running(cluster: Path, runner: _Runner) -> bool:
-    return runner.run([binaries() / "pg_ctl", "status", "--pgdata", cluster], seconds=START_SECONDS).returncode == 0
+    if runner.run([binaries() / "pg_ctl", "status", "--pgdata", cluster], seconds=START_SECONDS).returncode != 0:
+        return False
+    # pg_ctl only looks whether the process in the pid file lives. After a power cut, and always in a container, that
+    # number may be somebody else's by now, and PostgreSQL would refuse to start beside it. Its own process stands in
+    # the data folder; where the system does not say (macOS), pg_ctl's word has to do.
+    pid_file = cluster / "postmaster.pid"
+    folder = Path("/proc") / pid_file.read_text().split(maxsplit=1)[0] / "cwd"
+    if not Path("/proc/self/cwd").exists() or folder.resolve() == cluster:
+        return True
+    pid_file.unlink()
+    return False
 
 
 def _start(cluster: Path, runner: _Runner) -> None:
