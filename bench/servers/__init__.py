@@ -1,0 +1,1 @@
+"""Server processes that exist for the benchmark only."""
