@@ -86,7 +86,9 @@ class _Runner:
     uid: int | None
     gid: int | None
 
-    def run(self, arguments: Sequence[str | Path], *, seconds: int) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, arguments: Sequence[str | Path], *, seconds: int, folder: Path = Path("/")
+    ) -> subprocess.CompletedProcess[str]:
         # Output goes to a file: the server inherits it, and a pipe would stay open for as long as it lives.
         with tempfile.TemporaryFile("w+") as output:
             done = subprocess.run(  # noqa: S603 - our own binaries, no shell
@@ -94,7 +96,7 @@ class _Runner:
                 user=self.uid,
                 group=self.gid,
                 extra_groups=None if self.uid is None else [],
-                cwd="/",  # the caller's folder may be closed to the system user
+                cwd=folder,  # never the caller's, which may be closed to the system user
                 env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC"},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -209,13 +211,16 @@ def _running(cluster: Path, runner: _Runner) -> bool:
 
 def _start(cluster: Path, runner: _Runner) -> None:
     folder = _socket_folder(cluster, runner)
-    quoted = '"' + str(folder).replace("'", "''") + '"'  # a list in quotes: the path may hold commas and blanks
-    (cluster / "homing.conf").write_text(CONFIGURATION.format(socket_folder=quoted))
+    # A string in single quotes that holds a list in double quotes.
+    quoted = '"' + str(folder).replace('"', '""').replace("'", "''") + '"'
+    (cluster / "homing.conf").write_text(CONFIGURATION.format(socket_folder=quoted), encoding="utf-8")
     log = cluster / "start.log"
     log.unlink(missing_ok=True)
     answer = runner.run(
-        [binaries() / "pg_ctl", "start", "--wait", "--timeout", str(START_SECONDS), "--pgdata", cluster, "--log", log],
+        # Relative paths, because pg_ctl hands them to a shell.
+        [binaries() / "pg_ctl", "start", "--wait", f"--timeout={START_SECONDS}", "--pgdata=.", "--log=start.log"],
         seconds=START_SECONDS + 10,
+        folder=cluster,
     )
     if answer.returncode != 0:
         said = log.read_text() if log.exists() else answer.stdout
@@ -246,7 +251,8 @@ def _stop(cluster: Path, runner: _Runner) -> None:
 
 
 def _socket_folder(cluster: Path, runner: _Runner) -> Path:
-    if len(os.fsencode(cluster / ".s.PGSQL.5432.lock")) <= SOCKET_PATH_MAX:
+    # libpq reads a comma as the end of a host's name.
+    if len(os.fsencode(cluster / ".s.PGSQL.5432")) <= SOCKET_PATH_MAX and "," not in str(cluster):
         return cluster
     folder = Path(tempfile.mkdtemp(prefix="homing-"))  # entered by its owner only
     if runner.uid is not None:
