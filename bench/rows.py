@@ -23,7 +23,7 @@ NOTE_LENGTH = 150
 # Where rows are made inside PostgreSQL (filling a table before it is read), they have the same sizes and types.
 GENERATED = """
 SELECT gen_random_uuid() AS id,
-       'Task ' || lpad((g * 7919 %% 1000000)::text, 6, '0') || ' urgent' AS title,
+       'Task ' || lpad((g::bigint * 7919 %% 1000000)::text, 6, '0') || ' urgent' AS title,
        (ARRAY['open', 'in_progress', 'blocked', 'done'])[1 + g %% 4] AS status,
        (g %% 1000)::integer AS quantity,
        rpad('valve monthly pending customer urgent checked stock ' || md5(g::text)
