@@ -32,7 +32,8 @@ def make_form(conn: psycopg.Connection) -> UUID:
         " VALUES ('f-1', 'Form', '{\"type\": \"object\"}', 'v1', true, false) RETURNING id",
     )
     conn.execute(
-        "INSERT INTO fieldwork.form_versions (form_id, form_version, schema) VALUES (%s, 'v1', '{\"type\": \"object\"}')",
+        "INSERT INTO fieldwork.form_versions (form_id, form_version, schema)"
+        " VALUES (%s, 'v1', '{\"type\": \"object\"}')",
         [form],
     )
     return form
@@ -58,7 +59,8 @@ def make_media(conn: psycopg.Connection, submission: UUID, user: UUID, lat: floa
     )
     return one(
         conn,
-        "INSERT INTO fieldwork.submission_media (submission_id, key, filename, content_type, size_bytes, uploaded_at, gps)"
+        "INSERT INTO fieldwork.submission_media"
+        " (submission_id, key, filename, content_type, size_bytes, uploaded_at, gps)"
         " VALUES (%s, %s, 'a.png', 'image/png', 3, now(), fieldwork.gps_from(%s, %s)) RETURNING id",
         submission,
         key,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from homing.apps.fieldwork import forms
@@ -122,7 +121,7 @@ async def _find_versions(conn: Connection, names: set[Named]) -> dict[Named, Ver
     return {ordered[n]: Version(form_id, version_id, version) for n, form_id, version_id, version in rows}
 
 
-async def _validators(conn: Connection, ids: set[UUID]) -> dict[UUID, forms.Draft202012Validator]:
+async def _validators(conn: Connection, ids: set[UUID]) -> dict[UUID, forms.Validator]:
     # Held here for the batch: a batch that names more versions than are kept must not lose the first ones again.
     held = {version_id: kept for version_id in ids if (kept := _VALIDATORS.get(version_id)) is not None}
     missing = list(ids - held.keys())

@@ -6,7 +6,6 @@ JOIN LATERAL (
     SELECT f.id, f.version FROM fieldwork.mobile_forms f WHERE f.id = named.id
     UNION ALL
     SELECT f.id, f.version FROM fieldwork.mobile_forms f WHERE f.code = named.code
-    LIMIT 1
 ) AS form ON true
 LEFT JOIN fieldwork.form_versions version
     ON version.form_id = form.id AND version.form_version = coalesce(named.version, form.version)

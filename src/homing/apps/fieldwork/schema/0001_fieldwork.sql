@@ -9,6 +9,7 @@ CREATE TABLE fieldwork.teams (
     updated_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE UNIQUE INDEX teams_name_key ON fieldwork.teams (lower(name));
+CREATE INDEX teams_created ON fieldwork.teams (created_at DESC, id DESC);
 CREATE TRIGGER update_teams_updated_at BEFORE UPDATE ON fieldwork.teams
     FOR EACH ROW EXECUTE FUNCTION homing.update_updated_at_column();
 
@@ -22,7 +23,9 @@ CREATE INDEX team_members_user ON fieldwork.team_members (user_id, team_id);
 
 CREATE TABLE fieldwork.mobile_forms (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
-    code text NOT NULL CONSTRAINT mobile_forms_code_key UNIQUE CHECK (code <> ''),
+    -- Never like an id: wherever a form is named, either will do.
+    code text NOT NULL CONSTRAINT mobile_forms_code_key UNIQUE
+        CHECK (code ~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$' AND code !~* '^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$'),
     name text NOT NULL CHECK (name <> ''),
     schema jsonb,                               -- as published; NULL until it was
     version text,                               -- of `schema`
