@@ -104,6 +104,27 @@ CATALOGUE: dict[str, Code] = _catalogue(
         A.STOP,
         "The batch holds more items than the published limit; nothing was applied. Send it in parts.",
     ),
+    Code(
+        "media_mismatch",
+        422,
+        "Not the file that was promised",
+        A.STOP,
+        "The file's size, type or SHA-256 is not what presign was told; nothing of it is kept. Send the right file.",
+    ),
+    Code(
+        "range_not_satisfiable",
+        416,
+        "No such range",
+        A.STOP,
+        "The Range header asks for bytes that the file does not have, or for several ranges at once.",
+    ),
+    Code(
+        "invalid_link",
+        403,
+        "The address does not work",
+        A.STOP,
+        "A signed address that has expired or was altered: one answer for both. Ask for a new one.",
+    ),
     Code("headers_too_large", 431, "Headers too large", A.STOP, "Fewer or shorter headers are needed."),
     Code(
         "not_found",

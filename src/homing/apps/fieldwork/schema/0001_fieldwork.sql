@@ -133,6 +133,10 @@ CREATE TABLE fieldwork.submission_media (
     CONSTRAINT submission_media_key UNIQUE (submission_id, key)
 );
 CREATE INDEX submission_media_file ON fieldwork.submission_media (key);
+CREATE TRIGGER refer_to_media AFTER INSERT ON fieldwork.submission_media REFERENCING NEW TABLE AS named
+    FOR EACH STATEMENT EXECUTE FUNCTION homing.refer_to_media();
+CREATE TRIGGER release_media AFTER DELETE ON fieldwork.submission_media REFERENCING OLD TABLE AS gone
+    FOR EACH STATEMENT EXECUTE FUNCTION homing.release_media();
 
 -- The share lock closes the gap between reading the submission's team here and an update of it that has not committed:
 -- whichever comes second sees the first.
