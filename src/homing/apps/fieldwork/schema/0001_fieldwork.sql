@@ -166,7 +166,7 @@ DECLARE
 BEGIN
     IF EXISTS (SELECT FROM pg_available_extensions WHERE name = 'postgis') THEN
         BEGIN
-            CREATE EXTENSION IF NOT EXISTS postgis;
+            CREATE EXTENSION IF NOT EXISTS postgis SCHEMA public;
         EXCEPTION WHEN insufficient_privilege OR feature_not_supported OR undefined_file THEN
             RAISE NOTICE 'PostGIS is there but this user cannot install it (%); gps columns become point', SQLERRM;
         END;
