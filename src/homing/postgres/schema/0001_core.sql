@@ -195,6 +195,7 @@ CREATE TABLE homing.conflicts (
     user_id uuid REFERENCES homing.users (id) ON DELETE SET NULL,
     batch_id uuid,
     policy jsonb,                               -- field -> policy, for what was decided without a person
+    action homing.item_action NOT NULL DEFAULT 'update',    -- what the device wanted
     code text NOT NULL DEFAULT 'version_conflict',
     resolved_payload jsonb,
     resolved_version integer
@@ -203,7 +204,8 @@ CREATE INDEX conflicts_pending ON homing.conflicts (resolution, created_at DESC,
 CREATE INDEX conflicts_row ON homing.conflicts (resource_type, row_id, created_at DESC);
 -- A device that repeats an edit that waits for a decision gets the conflict it already has.
 CREATE UNIQUE INDEX conflicts_same_edit ON homing.conflicts
-    (resource_type, row_id, device_id, base_version, md5(client_payload::text)) WHERE resolution = 'pending';
+    (resource_type, row_id, coalesce(device_id, '00000000-0000-0000-0000-000000000000'), coalesce(base_version, -1),
+     md5(client_payload::text)) WHERE resolution = 'pending';
 
 -- Who changed what, kept by triggers for every writer. A create stores no values: the first value of a field is the
 -- old value of its first change, or the row's. A delete stores the whole row as old values.
@@ -229,8 +231,8 @@ CREATE TABLE homing.departures (
     xid xid8 NOT NULL,
     PRIMARY KEY (scope, table_id, row_id)
 );
-CREATE INDEX departures_xid ON homing.departures (scope, xid);
-CREATE INDEX departures_any ON homing.departures (xid);
+CREATE INDEX departures_scope ON homing.departures (scope, xid, table_id, row_id);
+CREATE INDEX departures_xid ON homing.departures (xid, table_id, row_id);
 
 -- Synced tables: a small number for each, stable for ever, used by triggers, history and departures.
 CREATE TABLE homing.synced_tables (

@@ -1,0 +1,185 @@
+"""What edits meet: the rows they are about, locked, and what happened to those rows since.
+
+Rows are locked in order of key within a table, tables in the catalogue's order, after the device's own row: the one
+lock order of the engine. The history is read by a later statement than the one that locks, because a statement that
+waited for a lock still reads everything else as it stood before the wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from psycopg import sql
+
+from homing.engine.bind import Bound
+from homing.engine.scopes import held_sql
+from homing.engine.statement import Statement
+from homing.engine.tables import BoundTable
+from homing.protocol.token import Snapshot
+
+
+@dataclass(slots=True)
+class Standing:
+    """A row as it stands in this batch: as it was locked, and then as the batch's own edits leave it.
+
+    ``values``: wire values, None when the row does not exist. ``version`` is what it will be when all is written.
+    ``left``: it is gone, and the caller's scopes held it.
+    """
+
+    values: dict[str, Any] | None
+    version: int
+    stored_version: int
+    changed: int
+    left: bool = False
+    level: int = 0
+    base_floor: int | None = None
+    """The lowest base version of the batch's edits of this row so far: a chain stands on its first link's base."""
+
+
+class Entry(msgspec.Struct):
+    """One update of a row since a base: by which device, when it was edited, which fields it changed."""
+
+    version: int
+    device: UUID | None
+    edited_at: datetime
+    fields: list[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """What happened to a row since a base, and the row as it was then (wire values)."""
+
+    base: dict[str, Any]
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A row's history since ``base`` (a version), or since the snapshot ``seen``."""
+
+    row_id: str
+    base: int
+    seen: Snapshot | None = None
+
+
+_entries = msgspec.json.Decoder(list[Entry])
+
+
+class Readers:
+    """The statements that read rows and their history, one of each a table."""
+
+    def __init__(self, bound: Bound) -> None:
+        self._bound = bound
+        self._rows: dict[int, Statement] = {}
+        self._history: dict[int, Statement] = {}
+        self._left: dict[int, Statement] = {}
+        self._ids: dict[int, Statement] = {}
+
+    def rows(self, table: BoundTable) -> Statement:
+        """Lock the rows of ``ids`` that ``user`` may see: key, version, changed, payload."""
+        if table.id not in self._rows:
+            self._rows[table.id] = Statement(
+                sql.SQL(
+                    "SELECT t.{key}::text, t.version, t.changed::text, {payload}::text FROM {table} AS t"
+                    " WHERE t.{key} = ANY (%(ids)s::text[]::{type}[]) AND {held} ORDER BY t.{key} FOR NO KEY UPDATE OF t"
+                ).format(
+                    key=sql.Identifier(table.key.name),
+                    payload=table.payload_sql(),
+                    table=table.qualified,
+                    type=sql.SQL(table.key_type),
+                    held=table.held_sql(),
+                )
+            )
+        return self._rows[table.id]
+
+    def left(self, table: BoundTable) -> Statement:
+        """Which of ``ids`` are deleted and were in scopes that ``user`` holds."""
+        if table.id not in self._left:
+            self._left[table.id] = Statement(
+                sql.SQL(
+                    "SELECT DISTINCT d.row_id FROM homing.departures AS d"
+                    " WHERE d.table_id = {id} AND d.row_id = ANY (%(ids)s::text[]) AND d.scope IN ({held})"
+                    " AND NOT EXISTS (SELECT FROM {table} AS t WHERE t.{key} = d.row_id::{type})"
+                ).format(
+                    id=sql.Literal(table.id),
+                    held=held_sql(self._bound.scope_names()),
+                    table=table.qualified,
+                    key=sql.Identifier(table.key.name),
+                    type=sql.SQL(table.key_type),
+                )
+            )
+        return self._left[table.id]
+
+    def history(self, table: BoundTable) -> Statement:
+        """What happened to each wanted row since its base: n, the base row's payload, the entries."""
+        if table.id not in self._history:
+            self._history[table.id] = Statement(
+                sql.SQL(_HISTORY).format(
+                    id=sql.Literal(table.id),
+                    payload=table.payload_sql("b"),
+                    table=table.qualified,
+                    key=sql.Identifier(table.key.name),
+                    type=sql.SQL(table.key_type),
+                )
+            )
+        return self._history[table.id]
+
+    def new_ids(self, table: BoundTable) -> Statement:
+        """``count`` new keys by the table's own default."""
+        assert table.key_default is not None
+        if table.id not in self._ids:
+            self._ids[table.id] = Statement(
+                sql.SQL("SELECT ({})::text FROM generate_series(1, %(count)s::int)").format(sql.SQL(table.key_default))
+            )
+        return self._ids[table.id]
+
+
+_HISTORY = """
+WITH wanted AS (
+    SELECT * FROM json_to_recordset(%(wanted)s::text::json) AS w(n int, row_id text, base int, seen text)
+), entries AS (
+    SELECT w.n, h.version, h.device_id, h.changes, coalesce(i.edited_at, h.at) AS edited_at
+    FROM wanted w
+    JOIN homing.history h ON h.table_id = {id} AND h.row_id = w.row_id AND h.action = 'update'
+        AND CASE WHEN w.seen IS NULL THEN h.version > w.base
+                 ELSE NOT pg_visible_in_snapshot(h.xid, w.seen::pg_snapshot) END
+    LEFT JOIN LATERAL (
+        SELECT max(i.edited_at) AS edited_at FROM homing.sync_items i
+        WHERE i.batch_id = h.batch_id AND i.row_id = h.row_id AND i.status = 'ok'
+    ) i ON true
+)
+SELECT w.n, {payload}::text,
+       (SELECT coalesce(json_agg(json_build_object('version', e.version, 'device', e.device_id,
+            'edited_at', e.edited_at, 'fields', (SELECT json_agg(f) FROM jsonb_object_keys(e.changes) f))
+            ORDER BY e.version), '[]')::text FROM entries e WHERE e.n = w.n)
+FROM wanted w
+JOIN {table} AS t ON t.{key} = w.row_id::{type}
+CROSS JOIN LATERAL (
+    SELECT coalesce(jsonb_object_agg(f.key, f.old), '{{}}') AS overlay FROM (
+        SELECT DISTINCT ON (c.key) c.key, c.value -> 0 AS old FROM entries e CROSS JOIN LATERAL jsonb_each(e.changes) c
+        WHERE e.n = w.n ORDER BY c.key, e.version) f
+) o
+CROSS JOIN LATERAL jsonb_populate_record(t, o.overlay) AS b
+"""
+
+
+def wanted_json(wanted: Sequence[Wanted]) -> str:
+    """The parameter of ``Readers.history``."""
+    return msgspec.json.encode(
+        [
+            {"n": n, "row_id": w.row_id, "base": w.base, "seen": None if w.seen is None else str(w.seen)}
+            for n, w in enumerate(wanted)
+        ]
+    ).decode()
+
+
+def since(rows: Sequence[Any], wanted: Sequence[Wanted]) -> dict[Wanted, Since]:
+    """The rows of ``Readers.history``, by what was wanted."""
+    return {
+        wanted[n]: Since(msgspec.json.decode(payload), tuple(_entries.decode(entries))) for n, payload, entries in rows
+    }

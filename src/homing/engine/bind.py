@@ -1,0 +1,258 @@
+"""Binding: the catalogue of the applications meets the catalogue of the database.
+
+Reads columns, keys and references, types every scope key, and tries every piece of SQL that an application declared.
+All mistakes are reported together, with the file and line of the declaration. Installs the stamps (``stamps.py``)
+where they are missing or made for another declaration.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg import AsyncConnection, sql
+from psycopg.rows import dict_row
+
+from homing.declare import Catalogue, DeclarationError, Mistake, Table
+from homing.engine import stamps
+from homing.engine.tables import STAMP_COLUMNS, BoundTable, Column, Reference, ScopeKey
+from homing.postgres.codec import wire_type
+from homing.postgres.sql import load
+
+_NOBODY = UUID(int=0)
+_KEY_TYPES = ("uuid", "text", "character varying", "integer", "bigint", "smallint")
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """All synced tables in an order in which referenced tables come first, and ways to find them."""
+
+    catalogue: Catalogue
+    tables: tuple[BoundTable, ...]
+    by_resource_type: dict[str, BoundTable]
+    by_id: dict[int, BoundTable]
+    digest: bytes
+
+    def scope_names(self) -> dict[str, str]:
+        """Qualified scope name → the query for its held keys."""
+        return {name: scope.held_by for name, scope in self.catalogue.scopes.items()}
+
+
+async def bind(conn: AsyncConnection[Any], catalogue: Catalogue, *, install: bool) -> Bound:
+    """Bind ``catalogue`` to the database of ``conn``. With ``install``, adds stamp columns, triggers and indexes where
+    they are missing. Raises DeclarationError with every mistake."""
+    mistakes: list[Mistake] = []
+    bound: list[BoundTable] = []
+    for scope in catalogue.scopes.values():
+        mistakes += await _try_query(conn, scope.place, f"scope {scope.name!r}: held_by", scope.held_by)
+    if mistakes:
+        raise DeclarationError(mistakes)
+    for table in catalogue.tables:
+        found, wrong = await _bind_table(conn, catalogue, table, install=install)
+        mistakes += wrong
+        if found is not None:
+            bound.append(found)
+    if mistakes:
+        raise DeclarationError(mistakes)
+    tables = _referenced_first(bound)
+    by_name = {table.name: table for table in tables}
+    for stamped in tables:
+        await _install(conn, stamped, install=install, mistakes=mistakes)
+    if mistakes:
+        raise DeclarationError(mistakes)
+    return Bound(
+        catalogue=catalogue,
+        tables=tables,
+        by_resource_type={name: by_name[t.name] for name, t in catalogue.by_resource_type().items()},
+        by_id={table.id: table for table in tables},
+        digest=_digest(catalogue, tables),
+    )
+
+
+def _digest(catalogue: Catalogue, tables: tuple[BoundTable, ...]) -> bytes:
+    """Of what a device's rows depend on: which columns travel, and which scopes a table's rows are in. Held_by queries
+    are not in it: a token names the scopes it was made for, so other held scopes are an ordinary delta."""
+    lines = [
+        f"{t.name} {[(c.name, c.wire.kind) for c in t.columns.values()]} {[(k.scope, k.expression) for k in t.scope_keys]}"
+        for t in sorted(tables, key=lambda t: t.name)
+    ]
+    return hashlib.sha256("\n".join(lines).encode()).digest()
+
+
+def _referenced_first(tables: list[BoundTable]) -> tuple[BoundTable, ...]:
+    """Order of declaration, but a referenced table before those that refer to it; cycles keep their order."""
+    by_name = {table.name: table for table in tables}
+    placed: dict[str, BoundTable] = {}
+
+    def place(table: BoundTable, above: frozenset[str]) -> None:
+        if table.name in placed or table.name in above:
+            return
+        for reference in table.references.values():
+            if reference.table in by_name:
+                place(by_name[reference.table], above | {table.name})
+        placed[table.name] = table
+
+    for table in tables:
+        place(table, frozenset())
+    return tuple(placed.values())
+
+
+async def _bind_table(
+    conn: AsyncConnection[Any], catalogue: Catalogue, table: Table, *, install: bool
+) -> tuple[BoundTable | None, list[Mistake]]:
+    wrong: list[Mistake] = []
+
+    def mistake(message: str) -> None:
+        wrong.append(Mistake(table.place, f"table {table.name}: {message}"))
+
+    where = {"schema": table.schema, "table": table.table}
+    async with conn.cursor(row_factory=dict_row) as cursor:
+        rows = await (await cursor.execute(load(__package__, "read_columns"), where)).fetchall()
+        if not rows:
+            mistake("there is no such table in the database; run its migration first")
+            return None, wrong
+        constraints = await (await cursor.execute(load(__package__, "read_constraints"), where)).fetchall()
+        named = await (await cursor.execute(load(__package__, "name_table"), {"name": table.name})).fetchone()
+    assert named is not None
+    keys: list[str] = next((c["columns"] for c in constraints if c["kind"] == "p"), [])
+    if len(keys) != 1:
+        mistake(f"it needs a primary key of one column to be synced (it has {len(keys)})")
+        return None, wrong
+    columns: dict[str, Column] = {}
+    hidden: list[str] = [name for name in table.hide if any(r["name"] == name for r in rows)]
+    for row in rows:
+        name = row["name"]
+        if name in STAMP_COLUMNS or name in table.hide:
+            continue
+        labels = tuple(row["labels"] or ())
+        wire = wire_type(
+            row["type_name"],
+            typmod=row["typmod"],
+            sql_type=row["sql_type"],
+            labels=labels,
+            element=row["element"],
+        )
+        if wire is None:
+            mistake(f"column {name!r} is of type {row['sql_type']}, which cannot travel; hide it or change its type")
+            continue
+        default = row["default_expression"]
+        if row["identity"] and row["sequence"]:
+            default = f"nextval('{row['sequence']}')"
+        columns[name] = Column(name, wire, row["nullable"], default, row["generated"] and name != keys[0], labels)
+    every = {row["name"] for row in rows}
+    named_columns = {
+        "hide": table.hide,
+        "fill": set(table.fill),
+        "merge": set(table.merge.fields),
+        "soft_delete": {table.soft_delete} - {None},
+        **{
+            f"write[{role!r}]": {c for part in (r.create, r.update) if isinstance(part, frozenset) for c in part}
+            - set(table.extra)
+            for role, r in table.write.items()
+        },
+    }
+    for word, names in named_columns.items():
+        for missing in sorted(str(name) for name in names if name not in every):
+            mistake(f"{word} names column {missing!r}, which the table does not have")
+    for member in table.extra:
+        if member in every:
+            mistake(f"extra member {member!r} is also a column")
+    key_row = next(row for row in rows if row["name"] == keys[0])
+    if key_row["sql_type"] not in _KEY_TYPES:
+        mistake(f"its key {keys[0]!r} is of type {key_row['sql_type']}; keys are uuid, text or integers")
+    if keys[0] not in columns:
+        return None, wrong
+    scope_keys: list[ScopeKey] = []
+    for scope, expressions in table.in_scopes.items():
+        qualified = f"{table.app}.{scope}"
+        for expression in expressions:
+            typed, problem = await _type_of(conn, table, expression)
+            if problem is not None:
+                mistake(f"scope {scope!r}: {expression!r}: {problem}")
+                continue
+            assert typed is not None
+            constant = not any(column in expression for column in every)
+            scope_keys.append(ScopeKey(qualified, expression, typed, constant, catalogue.scopes[qualified].held_by))
+    # Constant keys first: whoever holds one of them holds the whole table, and pull then skips the other keys.
+    scope_keys.sort(key=lambda key: not key.constant)
+    for column, expression in table.fill.items():
+        wrong += await _try_query(conn, table.place, f"table {table.name}: fill[{column!r}]", f"SELECT {expression}")
+    if wrong:
+        return None, wrong
+    references = {
+        c["columns"][0]: Reference(c["columns"][0], c["to_table"], c["to_column"])
+        for c in constraints
+        if c["kind"] == "f" and len(c["columns"]) == 1
+    }
+    unique = tuple(frozenset(c["columns"]) for c in constraints if c["kind"] == "u")
+    key = columns[keys[0]]
+    return (
+        BoundTable(
+            id=named["id"],
+            declared=table,
+            resource_type=table.resource_type,
+            key=key,
+            key_type=key_row["sql_type"],
+            key_default=key.default,
+            columns=columns,
+            hidden=tuple(hidden),
+            scope_keys=tuple(scope_keys),
+            references=references,
+            extra=table.extra,
+            unique=unique,
+        ),
+        wrong,
+    )
+
+
+async def _type_of(conn: AsyncConnection[Any], table: Table, expression: str) -> tuple[str | None, str | None]:
+    """SQL type of a scope key's expression, or what is wrong with it. 'unknown' literals are text."""
+    query = sql.SQL(
+        "SELECT format_type(CASE WHEN o = 705 THEN 25 ELSE o END, NULL) FROM (SELECT pg_typeof(k)::oid AS o FROM (SELECT ({e}) AS k FROM (SELECT (NULL::{t}).*) AS homing_row) q) z"
+    ).format(  # noqa: E501
+        e=sql.SQL(expression),
+        t=sql.Identifier(table.schema, table.table),
+    )
+    try:
+        async with conn.transaction():
+            row = await (await conn.execute(query)).fetchone()
+    except psycopg.Error as error:
+        return None, str(error.diag.message_primary or error)
+    assert row is not None
+    return row[0], None
+
+
+async def _try_query(conn: AsyncConnection[Any], place: Any, what: str, query: str) -> list[Mistake]:
+    params = {"user": _NOBODY, "device": _NOBODY}
+    try:
+        async with conn.transaction(force_rollback=True):
+            cursor = await conn.execute(query, params)
+            if cursor.description is None or len(cursor.description) != 1:
+                return [Mistake(place, f"{what}: it must give one column")]
+    except psycopg.Error as error:
+        return [Mistake(place, f"{what}: {error.diag.message_primary or error}")]
+    except psycopg.ProgrammingError as error:
+        return [Mistake(place, f"{what}: {error}")]
+    return []
+
+
+async def _install(conn: AsyncConnection[Any], table: BoundTable, *, install: bool, mistakes: list[Mistake]) -> None:
+    wanted = stamps.digest(table)
+    row = await (await conn.execute("SELECT triggers FROM homing.synced_tables WHERE id = %s", [table.id])).fetchone()
+    assert row is not None
+    if row[0] == wanted:
+        return
+    if not install:
+        mistakes.append(
+            Mistake(table.declared.place, f"table {table.name}: its stamps are missing or old; run `homing migrate`")
+        )
+        return
+    async with conn.transaction():
+        await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('homing stamps', 0))")
+        await stamps.add_columns(conn, table.qualified)
+        for statement in stamps.statements(table):
+            await conn.execute(statement)
+        await conn.execute("UPDATE homing.synced_tables SET triggers = %s WHERE id = %s", [wanted, table.id])

@@ -1,0 +1,135 @@
+"""The careful way to write a batch: item by item, in order, each under a savepoint.
+
+Also what the fast way means: where both can be walked, they give the same rows and verdicts. An item that fails is
+rolled back to its savepoint and gets a verdict that says why, in the catalogue's words; the others never notice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import psycopg
+from psycopg import errors
+
+from homing.engine import decide, write
+from homing.engine.fast import advance, settle, to_write
+from homing.engine.items import Verdict, Work
+from homing.engine.meet import Meeting, judge
+from homing.engine.tables import BoundTable
+from homing.postgres.sql import Connection
+
+_SENTENCES = {
+    "forbidden": "the row would be outside what the caller may see and write",
+    "fk_missing": "a referenced row does not exist, or the caller cannot see it",
+    "not_found": "there is no such row",
+}
+
+
+async def apply(conn: Connection, meeting: Meeting, works: Sequence[Work]) -> None:
+    """Decide and write every open item, one after the other; gives each its verdict."""
+    failed: set[str] = set()
+    for work in works:
+        if work.verdict is None and _depends_on(work, failed):
+            work.refuse("dependency_failed", "it refers to a row that was not created")
+        if work.verdict is None:
+            await _apply_one(conn, meeting, work)
+        assert work.verdict is not None
+        created = work.item is not None and work.item.action == "create" and work.row_id is not None
+        if created and work.verdict.status != "ok" and work.row_id not in failed:
+            assert work.row_id is not None
+            failed.add(work.row_id)
+
+
+def _depends_on(work: Work, failed: set[str]) -> bool:
+    """Whether the item refers to a row whose create failed in this batch."""
+    if not failed or work.table is None or work.item is None:
+        return False
+    if work.item.action != "create" and work.row_id in failed:
+        return True
+    assert work.values is not None
+    return any(str(work.values.typed.get(name)) in failed for name in work.table.references)
+
+
+async def _apply_one(conn: Connection, meeting: Meeting, work: Work) -> None:
+    outcome = judge(meeting, work)
+    if not settle(meeting, work, outcome):
+        return
+    assert isinstance(outcome, decide.Create | decide.Update | decide.Delete)
+    assert work.table is not None
+    group, row = to_write(meeting, work, outcome)
+    group.rows.append(row)
+    await conn.execute("SAVEPOINT homing_item")
+    try:
+        statement = meeting.engine.writers.statement(group)
+        params = write.params_of(group, user=meeting.claims.user_id, device=meeting.device_id)
+        result = write.written(group, await (await statement.run(conn, params)).fetchall())[row.row_id]
+        edit = meeting.edits[work.index]
+        if result.stopped is None:
+            for hook in work.table.declared.effects:
+                if edit.refusal is None:
+                    await hook(conn, [edit], meeting.who)
+            # Constraints that wait for the end of the transaction must speak now, while this item is to blame.
+            await conn.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            await conn.execute("SET CONSTRAINTS ALL DEFERRED")
+    except (
+        psycopg.IntegrityError,
+        psycopg.DataError,
+        psycopg.ProgrammingError,
+        psycopg.InternalError,
+        psycopg.NotSupportedError,
+        errors.ProgramLimitExceeded,
+    ) as error:
+        await conn.execute("ROLLBACK TO SAVEPOINT homing_item")
+        work.verdict = verdict_of(error, work.table, work)
+        return
+    if result.stopped is not None:
+        await conn.execute("ROLLBACK TO SAVEPOINT homing_item")
+        work.refuse(result.stopped, _SENTENCES[result.stopped])
+        return
+    if edit.refusal is not None:
+        await conn.execute("ROLLBACK TO SAVEPOINT homing_item")
+        work.refused(edit.refusal)
+        return
+    await conn.execute("RELEASE SAVEPOINT homing_item")
+    advance(meeting, work, outcome)
+    assert work.verdict is not None
+    work.verdict.version = result.version
+
+
+def verdict_of(error: psycopg.Error, table: BoundTable, work: Work) -> Verdict:
+    """A database error in the catalogue's words: which rule of the schema an item broke. Errors that are not about the
+    item's data are bugs and raised again."""
+    diag = error.diag
+    path = f"/{diag.column_name}" if diag.column_name else None
+    row = work.row_id
+    match error:
+        case errors.UniqueViolation() if diag.constraint_name and _is_key(error, table):
+            return Verdict("conflict", "exists", "A row with this id exists already.", row_id=row)
+        case errors.UniqueViolation() | errors.ExclusionViolation():
+            return Verdict(
+                "conflict", "unique", f"Another row has this value already ({diag.constraint_name}).", row_id=row
+            )
+        case errors.ForeignKeyViolation() if work.item is not None and work.item.action == "delete":
+            return Verdict("error", "still_referenced", "Other rows still refer to this one.", row_id=row)
+        case errors.ForeignKeyViolation():
+            return Verdict("error", "fk_missing", _SENTENCES["fk_missing"], path, row_id=row)
+        case errors.NotNullViolation():
+            return Verdict("error", "missing_value", f"{diag.column_name} needs a value", path, row_id=row)
+        case errors.CheckViolation():
+            return Verdict(
+                "error", "check_failed", f"the value breaks the rule {diag.constraint_name}", path, row_id=row
+            )
+        case errors.ProgramLimitExceeded():
+            return Verdict("error", "too_large", "a value is too large for an index", row_id=row)
+        case errors.RaiseException() | errors.IntegrityConstraintViolation():
+            return Verdict("error", "check_failed", diag.message_primary or "refused by the database", row_id=row)
+        case psycopg.DataError():
+            return Verdict("error", "invalid_value", diag.message_primary or "a value is not valid", path, row_id=row)
+        case errors.InsufficientPrivilege():
+            return Verdict("error", "forbidden", "the database does not allow this", row_id=row)
+    raise error
+
+
+def _is_key(error: psycopg.Error, table: BoundTable) -> bool:
+    detail = error.diag.message_detail or ""
+    return detail.startswith(f"Key ({table.key.name})=")

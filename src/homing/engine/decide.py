@@ -1,0 +1,204 @@
+"""Deciding an edit: what one item means for the row as it stands. Pure.
+
+The outcome is a value: ``Create``, ``Update``, ``Delete`` (write it), ``Nothing`` (it is so already), ``Conflict`` (a
+person decides), ``Refused``. Whoever asks does the writing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from homing.declare import Edit, Refusal, Rights
+from homing.engine.base import Since, Standing, Wanted
+from homing.engine.items import Work, base_version, is_patch
+from homing.engine.merge import Overlap, Theirs, merge
+from homing.engine.tables import BoundTable
+from homing.engine.values import same
+from homing.protocol.messages import Item
+from homing.protocol.token import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """``decided``: overlapping field → policy. ``base`` and ``server`` are kept with such a decision."""
+
+    values: dict[str, Any]
+    merged: bool = False
+    decided: dict[str, str] = field(default_factory=dict)
+    base: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """The row is as the item wants it already."""
+
+    merged: bool = False
+    decided: dict[str, str] = field(default_factory=dict)
+    base: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    code: str
+    fields: tuple[str, ...]
+    base: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    code: str
+    message: str
+    path: str | None = None
+
+
+Outcome = Create | Update | Delete | Nothing | Conflict | Refused
+
+
+def wanted(item: Item, standing: Standing, row_id: str, seen: Snapshot | None) -> Wanted | None:
+    """Which history the decision needs, None where it needs none."""
+    if standing.values is None or is_patch(item.base, item.action, item.client_version):
+        return None
+    if item.base is not None and item.base.row is not None:
+        return None
+    if seen is not None:
+        return Wanted(row_id, 0, seen)
+    version = base_version(item)
+    if version is None:
+        return None
+    floor = version if standing.base_floor is None else min(version, standing.base_floor)
+    return Wanted(row_id, floor) if floor < standing.stored_version else None
+
+
+def decide(
+    work: Work,
+    edit: Edit,
+    standing: Standing,
+    *,
+    rights: Rights,
+    device: UUID | None,
+    seen: Snapshot | None,
+    history: Mapping[Wanted, Since],
+) -> Outcome:
+    """What ``work`` means for ``standing``. ``edit.values`` are the client's wire values, prepared; ``seen`` the
+    snapshot of the token it was based on, if it was."""
+    table, item = work.table, work.item
+    assert table is not None
+    assert item is not None
+    if item.action == "create":
+        return _decide_create(edit, standing, rights)
+    if standing.values is None:
+        if standing.left and item.action == "delete":
+            return Nothing()
+        if standing.left:
+            return Conflict("deleted", tuple(edit.values), None)
+        return Refused("not_found", "there is no such row")
+    if (rights.update if item.action == "update" else rights.delete or None) is None:
+        return Refused("forbidden", f"this role may not {item.action} a {table.resource_type}")
+    return _decide_change(work, edit, standing, table, item, device=device, seen=seen, history=history)
+
+
+def _decide_create(edit: Edit, standing: Standing, rights: Rights) -> Outcome:
+    if rights.create is None:
+        return Refused("forbidden", "this role may not create such rows")
+    if standing.values is not None:
+        return Conflict("exists", (), None)
+    return Create(edit.values)
+
+
+def _decide_change(
+    work: Work,
+    edit: Edit,
+    standing: Standing,
+    table: BoundTable,
+    item: Item,
+    *,
+    device: UUID | None,
+    seen: Snapshot | None,
+    history: Mapping[Wanted, Since],
+) -> Outcome:
+    assert standing.values is not None
+    server = standing.values
+    version = base_version(item)
+    if version is not None and item.base is None and version > standing.version:
+        return Conflict("stale_epoch", tuple(edit.values), None)
+    base: Mapping[str, Any] | None
+    theirs: dict[str, Theirs] = {}
+    others = False
+    if is_patch(item.base, item.action, item.client_version):
+        base = server
+    elif item.base is not None and item.base.row is not None:
+        given = msgspec.json.decode(item.base.row)
+        if not isinstance(given, dict):
+            return Refused("invalid_value", "base.row must be an object", "/base/row")
+        base = {**server, **given}
+        assert work.edited_at is not None
+        theirs = {
+            name: Theirs(work.edited_at)
+            for name, column in table.columns.items()
+            if name in given and not _alike(column, given[name], server.get(name))
+        }
+        others = bool(theirs)
+    else:
+        need = wanted(item, standing, edit.row_id or "", seen)
+        found = history.get(need) if need is not None else None
+        base = server if found is None else found.base
+        if found is not None and need is not None:
+            for entry in found.entries:
+                if entry.device is None or entry.device != device:
+                    others = True
+                    for name in entry.fields or ():
+                        theirs[name] = Theirs(entry.edited_at)
+            complete = len(found.entries) == standing.stored_version - need.base if need.seen is None else True
+            if not complete:
+                base, others = None, True
+        elif need is not None:
+            base, others = None, True
+    if item.action == "delete":
+        if others and table.declared.merge.default.kind not in ("client_wins", "last_write_wins"):
+            return Conflict("version_conflict", tuple(sorted(theirs)), base)
+        return Delete()
+    assert work.edited_at is not None
+    outcome = merge(
+        table.columns,
+        table.declared.merge,
+        base=base,
+        server=server,
+        client=edit.values,
+        theirs=theirs,
+        edited_at=work.edited_at,
+    )
+    if isinstance(outcome, Overlap):
+        return Conflict("version_conflict", outcome.fields, base)
+    if not outcome.values:
+        return Nothing(merged=others and bool(outcome.decided), decided=outcome.decided, base=base)
+    return Update(outcome.values, merged=others, decided=outcome.decided, base=base)
+
+
+def _alike(column: Any, one: Any, other: Any) -> bool:
+    try:
+        return same(column, one, other)
+    except (TypeError, ValueError, ArithmeticError):
+        return False  # the device's idea of the row holds something the column never did
+
+
+def check(edit: Edit, table: BoundTable) -> Refusal | None:
+    """The application's own rules, in order; the first refusal counts."""
+    for rule in table.declared.checks:
+        if (refusal := rule(edit)) is not None:
+            return refusal
+    return None

@@ -1,0 +1,178 @@
+"""The fast way to write a batch: all items decided first, then each group by one statement, in one round trip.
+
+Edits of one row keep their order by levels: the first edit of a row is in level 0, the next in level 1. Within a level
+all creates come first (referenced tables before those that refer to them), then updates, then deletes (the other way
+round). Anything unforeseen (a statement that fails, a row that a statement stopped, a hook that refuses after the
+write) raises ``NeedsCareError``: the batch is rolled back and done again the careful way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+import psycopg
+
+from homing.engine import decide, write
+from homing.engine.items import Verdict, Work
+from homing.engine.meet import Meeting, conflict, decided, judge
+from homing.engine.values import wire
+from homing.engine.write import Group, Row
+from homing.postgres.sql import Connection
+
+Way = Callable[[Connection, Meeting, Sequence[Work]], Awaitable[None]]
+
+_ORDER = {"create": 0, "update": 1, "delete": 2}
+
+
+class NeedsCareError(Exception):
+    """Something failed that the careful way will pin on one item."""
+
+
+async def apply(conn: Connection, meeting: Meeting, works: Sequence[Work]) -> None:
+    """Decide and write every open item; gives each its verdict. Raises NeedsCareError."""
+    groups: dict[tuple[object, ...], Group] = {}
+    order = {table.id: position for position, table in enumerate(meeting.tables)}
+    for work in works:
+        if work.verdict is not None:
+            continue
+        outcome = judge(meeting, work)
+        if not settle(meeting, work, outcome):
+            continue
+        assert isinstance(outcome, decide.Create | decide.Update | decide.Delete)
+        group, row = to_write(meeting, work, outcome)
+        level = meeting.standing(work).level
+        place = order[group.table.id]
+        signature = (
+            level,
+            _ORDER[group.kind],
+            -place if group.kind == "delete" else place,
+            group.columns,
+            tuple(sorted(group.supplied)),
+        )
+        groups.setdefault(signature, group).rows.append(row)
+        advance(meeting, work, outcome)
+    if groups:
+        await _write(conn, meeting, [groups[s] for s in sorted(groups, key=lambda s: s[:3])])
+    await _effects(conn, meeting, works)
+
+
+def settle(meeting: Meeting, work: Work, outcome: decide.Outcome) -> bool:
+    """Give a verdict to what needs no writing. True: there is something to write."""
+    standing = meeting.standing(work)
+    match outcome:
+        case decide.Refused():
+            work.refuse(outcome.code, outcome.message, outcome.path)
+            return False
+        case decide.Conflict():
+            conflict(meeting, work, outcome)
+            return False
+        case decide.Nothing():
+            if outcome.decided:
+                decided(meeting, work, outcome.decided, outcome.base, standing.values)
+            work.verdict = Verdict("ok", row_id=work.row_id, version=standing.version or None, merged=outcome.merged)
+            return False
+    return True
+
+
+def to_write(meeting: Meeting, work: Work, outcome: decide.Create | decide.Update | decide.Delete) -> tuple[Group, Row]:
+    """The group an edit belongs to (empty) and its row."""
+    table = work.table
+    assert table is not None
+    assert work.row_id is not None
+    assert work.values is not None
+    if isinstance(outcome, decide.Delete):
+        if table.declared.soft_delete is not None:
+            members = {table.declared.soft_delete: b"true"}
+            return (
+                Group(table, "update", (table.declared.soft_delete,)),
+                Row(work.row_id, write.doc(work.row_id, members), work),
+            )
+        return Group(table, "delete", ()), Row(work.row_id, b"", work)
+    given = work.values.raw
+    members = {
+        # The client's own text where the value is still its own, so that a number keeps every digit.
+        name: given[name] if name in given and not _changed(work, name, value) else msgspec.json.encode(value)
+        for name, value in outcome.values.items()
+    }
+    kind: write.Kind = "create" if isinstance(outcome, decide.Create) else "update"
+    columns = tuple(sorted(members))
+    return (
+        Group(table, kind, columns, frozenset(given) & frozenset(columns)),
+        Row(work.row_id, write.doc(work.row_id, members), work),
+    )
+
+
+def _changed(work: Work, name: str, value: object) -> bool:
+    assert work.table is not None
+    assert work.values is not None
+    own = wire(work.table.columns[name], work.values.typed[name])
+    return own is not value and own != value
+
+
+def advance(meeting: Meeting, work: Work, outcome: decide.Create | decide.Update | decide.Delete) -> None:
+    """The row as it stands after this edit, for the edits of it that follow."""
+    standing = meeting.standing(work)
+    before = standing.values
+    standing.level += 1
+    if isinstance(outcome, decide.Create):
+        standing.values, standing.version, merged = dict(outcome.values), 1, False
+    elif isinstance(outcome, decide.Update):
+        assert standing.values is not None
+        standing.values = {**standing.values, **outcome.values}
+        standing.version += 1
+        merged = outcome.merged
+    else:
+        standing.values, standing.left, merged = None, True, False
+        standing.version += 1 if work.table is not None and work.table.declared.soft_delete else 0
+    work.verdict = Verdict("ok", row_id=work.row_id, version=standing.version, merged=merged)
+    if isinstance(outcome, decide.Update) and outcome.decided:
+        decided(meeting, work, outcome.decided, outcome.base, before)
+
+
+async def _write(conn: Connection, meeting: Meeting, groups: Sequence[Group]) -> None:
+    writers = meeting.engine.writers
+    cursors = []
+    try:
+        async with conn.pipeline():
+            for group in groups:
+                params = write.params_of(group, user=meeting.claims.user_id, device=meeting.device_id)
+                cursors.append(await writers.statement(group).run(conn, params))
+    except (
+        psycopg.IntegrityError,
+        psycopg.DataError,
+        psycopg.ProgrammingError,
+        psycopg.InternalError,
+        psycopg.NotSupportedError,
+        psycopg.errors.ProgramLimitExceeded,
+    ) as error:
+        raise NeedsCareError from error
+    for group, cursor in zip(groups, cursors, strict=True):
+        outcomes = write.written(group, await cursor.fetchall())
+        for row in group.rows:
+            outcome = outcomes[row.row_id]
+            if outcome.stopped is not None:
+                raise NeedsCareError
+            assert isinstance(row.owner, Work)
+            assert row.owner.verdict is not None
+            # A trigger of the application's own may have written the row once more.
+            row.owner.verdict.version = outcome.version
+
+
+async def _effects(conn: Connection, meeting: Meeting, works: Sequence[Work]) -> None:
+    for table in meeting.tables:
+        if not table.declared.effects:
+            continue
+        edits = [
+            meeting.edits[work.index]
+            for work in works
+            if work.table is table
+            and work.verdict is not None
+            and work.verdict.status == "ok"
+            and not work.verdict.stored
+        ]
+        for hook in table.declared.effects:
+            if edits:
+                await hook(conn, edits, meeting.who)
+        if any(edit.refusal is not None for edit in edits):
+            raise NeedsCareError

@@ -1,0 +1,351 @@
+"""Feeds: the SQL of a delta.
+
+A page of a delta is ONE statement: who is calling and which scopes they hold, the snapshot it is all true in, and the
+changes. One statement is one snapshot, so nothing needs a transaction around it, and one round trip.
+
+The changes come from feeds, tried in a fixed order, each cheap to resume at a place:
+
+``entered``   all rows of scope keys that the device did not hold;
+``stayed``    rows of keys it did hold that changed since. By key: one probe of the index (key, changed, id) for each
+              key. Or by change: along the index (changed, id), for many keys and few changes;
+``left``      rows of keys it holds no longer, and of no key it holds, as removals;
+``departed``  what was deleted from or moved out of keys it holds or held, as removals.
+
+Each key's rows are read along an index in the order of the place, through a nested loop (the LATERAL with its own LIMIT
+can be nothing else), so a page costs what it returns: nothing is sorted, nothing is read twice, and the outer LIMIT
+stops the loops early. A row in two held scopes is sent by the first feed that finds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from psycopg import sql
+
+from homing.engine.bind import Bound
+from homing.engine.scopes import SEPARATOR, ScopeSet, held_sql
+from homing.engine.statement import Statement
+from homing.engine.tables import BoundTable, ScopeKey
+from homing.postgres.sql import load
+from homing.protocol.token import Place, Snapshot
+
+MANY_KEYS = 64
+"""From so many held keys on, a feed may start from the changes instead of the keys."""
+
+STATEMENTS_MAX = 400
+"""Composed statements kept: one a combination of feeds that had something to look at. Fewer than a connection prepares."""
+
+_ZERO = {
+    "uuid": "00000000-0000-0000-0000-000000000000",
+    "integer": "-2147483648",
+    "smallint": "-32768",
+    "bigint": "-9223372036854775808",
+}
+
+
+class Kind(IntEnum):
+    ENTERED = 0
+    STAYED = 1
+    CHANGED = 2
+    LEFT = 3
+    DEPARTED = 4
+    DEPARTED_ANY = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """One source of changes. ``number`` is its place in the order and stands in tokens."""
+
+    number: int
+    kind: Kind
+    table: BoundTable | None = None
+    key: ScopeKey | None = None
+    key_index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What a page is asked to bring: from ``since`` (None: from nothing) with ``before`` and ``possible`` scopes, to
+    ``until`` (None: now) with ``now`` scopes, narrowed to ``tables``."""
+
+    since: Snapshot | None
+    before: ScopeSet
+    possible: ScopeSet
+    until: Snapshot | None
+    now: ScopeSet
+    tables: tuple[int, ...] | None
+    span: int
+    """About how many transactions ran since the token: decides between the two ways into a feed of many keys."""
+
+
+class Feeds:
+    """All feeds of a catalogue, and the statements made of them."""
+
+    def __init__(self, bound: Bound) -> None:
+        self._bound = bound
+        self._statements: dict[tuple[Any, ...], Statement] = {}
+        self._feeds = tuple(self._enumerate())
+        self.departed_from = len(self._feeds) - 2
+        """Number of the first feed of departures."""
+
+    def _enumerate(self) -> list[Feed]:
+        found: list[Feed] = []
+        for kind in (Kind.ENTERED, Kind.STAYED, Kind.CHANGED, Kind.LEFT):
+            for table in self._bound.tables:
+                for index, key in enumerate(table.scope_keys):
+                    found.append(Feed(len(found), kind, table, key, index))
+        found.append(Feed(len(found), Kind.DEPARTED))
+        found.append(Feed(len(found), Kind.DEPARTED_ANY))
+        return found
+
+    def page(self, delta: Delta, place: Place | None, *, limit: int) -> tuple[Statement, dict[str, Any]]:
+        """The statement of one page, and its parameters but the caller's."""
+        params: dict[str, Any] = {"limit": limit}
+        if delta.since is not None:
+            params["since"] = str(delta.since)
+        if delta.until is not None:
+            params["until"] = str(delta.until)
+        active: list[Feed] = []
+        start = place.feed if place is not None else 0
+        whole = self._tables_held_whole(delta.now)
+        entered, left = delta.now - delta.before, (delta.before | delta.possible) - delta.now
+        stayed = delta.now & delta.before
+        gone = delta.before | delta.possible
+        for feed in self._feeds:
+            if feed.number < start:
+                continue
+            resumed = place if place is not None and feed.number == place.feed else None
+            if feed.table is not None and delta.tables is not None and feed.table.id not in delta.tables:
+                continue
+            keys = self._keys(feed, entered, stayed, left, gone, whole)
+            if not keys or (delta.since is None and feed.kind in (Kind.DEPARTED, Kind.DEPARTED_ANY)):
+                continue
+            if not self._chosen(feed, len(keys), delta.span):
+                continue
+            if resumed is not None and feed.kind not in (Kind.CHANGED, Kind.DEPARTED_ANY):
+                keys = keys[keys.index(resumed.key) :]
+            low = delta.since.xmin - 1 if delta.since is not None and feed.kind not in (Kind.ENTERED, Kind.LEFT) else 0
+            n = feed.number
+            params[f"keys{n}"] = keys
+            params[f"low{n}"] = str(low)
+            params[f"from{n}"] = str(resumed.changed) if resumed else str(low)
+            zero = _ZERO.get(feed.table.key_type, "") if feed.table is not None else ""
+            params[f"id{n}"] = resumed.row_id if resumed else zero
+            if feed.table is None:
+                params[f"table{n}"] = resumed.table_id if resumed else 0
+            active.append(feed)
+        if delta.tables is not None:
+            params["tables"] = list(delta.tables)
+        signature = (
+            tuple(feed.number for feed in active),
+            delta.since is not None,
+            delta.until is not None,
+            delta.tables is not None,
+            not delta.possible.scopes,
+        )
+        statement = self._statements.get(signature)
+        if statement is None:
+            if len(self._statements) >= STATEMENTS_MAX:
+                self._statements.clear()
+            statement = self._statements[signature] = Statement(self._compose(active, delta))
+        return statement, params
+
+    def _tables_held_whole(self, now: ScopeSet) -> dict[int, int]:
+        """Table id → index of the constant key by which its every row is held: later keys of it bring nothing."""
+        held: dict[int, int] = {}
+        for table in self._bound.tables:
+            for index, key in enumerate(table.scope_keys):
+                if key.constant and key.scope in now.keys and table.id not in held and len(now.keys[key.scope]) == 1:
+                    if now.keys[key.scope][0] == key.expression.strip("'"):
+                        held[table.id] = index
+        return held
+
+    @staticmethod
+    def _keys(
+        feed: Feed, entered: ScopeSet, stayed: ScopeSet, left: ScopeSet, gone: ScopeSet, whole: Mapping[int, int]
+    ) -> list[str]:
+        if feed.table is None:
+            return list(gone.scopes)
+        assert feed.key is not None
+        if feed.kind is Kind.LEFT:
+            return left.keys.get(feed.key.scope, [])
+        if whole.get(feed.table.id, feed.key_index) != feed.key_index:
+            return []
+        source = entered if feed.kind is Kind.ENTERED else stayed
+        return source.keys.get(feed.key.scope, [])
+
+    @staticmethod
+    def _chosen(feed: Feed, keys: int, span: int) -> bool:
+        """Between the twin feeds (by key, by change): the one that reads less. The same along a whole delta, because
+        the scopes and ``span`` are."""
+        if feed.kind not in (Kind.STAYED, Kind.CHANGED, Kind.DEPARTED, Kind.DEPARTED_ANY):
+            return True
+        return (keys >= MANY_KEYS and span < 4 * keys) is (feed.kind in (Kind.CHANGED, Kind.DEPARTED_ANY))
+
+    # ------------------------------------------------------------------------------------------------ composing
+
+    def _compose(self, active: Sequence[Feed], delta: Delta) -> sql.Composable:
+        branches = [self._branch(feed, delta) for feed in active]
+        page: sql.Composable = sql.SQL("")
+        if branches:
+            page = sql.SQL(
+                " UNION ALL SELECT * FROM (SELECT * FROM ({}) AS feeds(feed, key, changed, id, table_id, change)"
+                " LIMIT %(limit)s) AS page"
+            ).format(sql.SQL(" UNION ALL ").join(branches))
+        return sql.SQL(
+            "WITH who AS ({who}), held(scope) AS ({held}), digest AS (SELECT sha256(convert_to(coalesce(string_agg("
+            """scope, {separator} ORDER BY scope COLLATE "C"), ''), 'UTF8')) AS digest FROM held)"""
+            " SELECT -1, NULL::text, NULL::text, NULL::text, NULL::int, json_build_object("
+            "'who', (SELECT row_to_json(w) FROM who w),"
+            " 'snapshot', pg_current_snapshot()::text, 'epoch', e.epoch, 'floor', e.floor::text,"
+            " 'reason', e.reason, 'digest', encode(d.digest, 'hex'),"
+            " 'scopes', CASE WHEN d.digest <> %(guess)s::bytea THEN (SELECT json_agg(scope) FROM held) END)::text"
+            " FROM homing.epoch e, digest d{page}"
+        ).format(
+            who=sql.SQL(load(__package__, "is_caller")),
+            held=held_sql(self._bound.scope_names()),
+            separator=sql.Literal(SEPARATOR),
+            page=page,
+        )
+
+    def _branch(self, feed: Feed, delta: Delta) -> sql.Composable:
+        if feed.kind is Kind.DEPARTED:
+            return self._departed(feed, delta, any_scope=False)
+        if feed.kind is Kind.DEPARTED_ANY:
+            return self._departed(feed, delta, any_scope=True)
+        table, key = feed.table, feed.key
+        assert table is not None
+        assert key is not None
+        conditions: list[sql.Composable] = []
+        if feed.kind in (Kind.ENTERED, Kind.STAYED, Kind.CHANGED) and delta.until is not None:
+            conditions.append(sql.SQL("pg_visible_in_snapshot(t.changed, %(until)s::pg_snapshot)"))
+        if feed.kind in (Kind.STAYED, Kind.CHANGED):
+            conditions.append(sql.SQL("NOT pg_visible_in_snapshot(t.changed, %(since)s::pg_snapshot)"))
+        if feed.kind is Kind.LEFT:
+            conditions.append(sql.SQL("NOT {}").format(table.held_sql()))
+            if delta.since is not None and not delta.possible.scopes:
+                # Made after the device's snapshot, so it never had it: naming it would tell of a row it may not see.
+                conditions.append(
+                    sql.SQL("NOT (t.version = 1 AND NOT pg_visible_in_snapshot(t.changed, %(since)s::pg_snapshot))")
+                )
+        else:
+            conditions += [
+                sql.SQL("((({}) IN ({})) IS NOT TRUE)").format(
+                    sql.SQL(earlier.expression),
+                    sql.SQL(earlier.held_by),
+                )
+                for earlier in table.scope_keys[: feed.key_index]
+            ]
+        parts: dict[str, sql.Composable] = {
+            "n": sql.Literal(feed.number),
+            "keys": sql.SQL(f"%(keys{feed.number})s::text[]::{key.sql_type}[]"),
+            "from": sql.SQL(f"%(from{feed.number})s::text::xid8"),
+            "low": sql.SQL(f"%(low{feed.number})s::text::xid8"),
+            "id": sql.SQL(f"%(id{feed.number})s::text::{table.key_type}"),
+            "zero": sql.SQL("{}::text::" + table.key_type).format(sql.Literal(_ZERO.get(table.key_type, ""))),
+            "table": table.qualified,
+            "table_id": sql.Literal(table.id),
+            "pk": sql.Identifier(table.key.name),
+            "key": sql.SQL(key.expression),
+            "change": self._removal(table) if feed.kind is Kind.LEFT else self._change(table),
+            "and": sql.SQL(" AND ").join([sql.SQL(""), *conditions]) if conditions else sql.SQL(""),
+        }
+        if feed.kind is Kind.CHANGED:
+            return sql.SQL(
+                "(SELECT {n}, NULL::text, t.changed::text, t.{pk}::text, {table_id}, {change} FROM {table} AS t"
+                " WHERE (t.changed, t.{pk}) > ({from}, {id}) AND ((({key}) IN (SELECT unnest({keys}))) IS TRUE){and}"
+                " ORDER BY t.changed, t.{pk} LIMIT %(limit)s)"
+            ).format(**parts)
+        return sql.SQL(
+            "SELECT {n}, k.key::text, r.changed, r.id, {table_id}, r.change"
+            " FROM unnest({keys}) WITH ORDINALITY AS k(key, n) CROSS JOIN LATERAL ("
+            "SELECT t.changed::text AS changed, t.{pk}::text AS id, {change} AS change FROM {table} AS t"
+            " WHERE ({key}) = k.key AND (t.changed, t.{pk}) >"
+            " (CASE WHEN k.n = 1 THEN {from} ELSE {low} END, CASE WHEN k.n = 1 THEN {id} ELSE {zero} END){and}"
+            " ORDER BY t.changed, t.{pk} LIMIT %(limit)s) AS r"
+        ).format(**parts)
+
+    @staticmethod
+    def _change(table: BoundTable) -> sql.Composable:
+        return sql.SQL(
+            'concat(\'{{"id":\', to_json(t.{pk}::text), \',"resource_type":\', {name}, \',"action":"\','
+            " CASE WHEN t.version = 1 THEN 'create' ELSE 'update' END, '\",\"payload\":', {payload}::text,"
+            " ',\"server_version\":', t.version, '}}')"
+        ).format(
+            pk=sql.Identifier(table.key.name),
+            name=sql.Literal(f'"{table.resource_type}"'),
+            payload=table.payload_sql(),
+        )
+
+    @staticmethod
+    def _removal(table: BoundTable) -> sql.Composable:
+        return sql.SQL("concat('{{\"id\":', to_json(t.{pk}::text), {rest})").format(
+            pk=sql.Identifier(table.key.name),
+            rest=sql.Literal(
+                f',"resource_type":"{table.resource_type}","action":"delete","payload":null,'
+                '"server_version":null,"reason":"out_of_scope"}'
+            ),
+        )
+
+    def _departed(self, feed: Feed, delta: Delta, *, any_scope: bool) -> sql.Composable:
+        tables = self._bound.tables
+        alive, held = (
+            sql.SQL("CASE d.table_id {} ELSE false END").format(
+                sql.SQL(" ").join(
+                    sql.SQL("WHEN {} THEN EXISTS (SELECT FROM {} AS t WHERE t.{} = d.row_id::{}{})").format(
+                        sql.Literal(table.id),
+                        table.qualified,
+                        sql.Identifier(table.key.name),
+                        sql.SQL(table.key_type),
+                        sql.SQL(" AND {}").format(table.held_sql()) if with_held else sql.SQL(""),
+                    )
+                    for table in tables
+                )
+            )
+            for with_held in (False, True)
+        )
+        names = sql.SQL("CASE d.table_id {} END").format(
+            sql.SQL(" ").join(
+                sql.SQL("WHEN {} THEN {}").format(sql.Literal(t.id), sql.Literal(f'"{t.resource_type}"'))
+                for t in tables
+            )
+        )
+        parts: dict[str, sql.Composable] = {
+            "n": sql.Literal(feed.number),
+            "keys": sql.SQL(f"%(keys{feed.number})s::text[]"),
+            "from": sql.SQL(f"%(from{feed.number})s::text::xid8"),
+            "low": sql.SQL(f"%(low{feed.number})s::text::xid8"),
+            "tid": sql.SQL(f"%(table{feed.number})s::int"),
+            "id": sql.SQL(f"%(id{feed.number})s::text"),
+            "change": sql.SQL(
+                "concat('{{\"id\":', to_json(d.row_id), ',\"resource_type\":', {names},"
+                ' \',"action":"delete","payload":null,"server_version":null,"reason":"\','
+                " CASE WHEN {alive} THEN 'out_of_scope' ELSE 'deleted' END, '\"}}')"
+            ).format(names=names, alive=alive),
+            "and": sql.SQL(
+                " AND NOT pg_visible_in_snapshot(d.xid, %(since)s::pg_snapshot) AND NOT {held} AND d.table_id = ANY({ids})"
+            ).format(
+                held=held,
+                ids=sql.SQL("%(tables)s::int[]")
+                if delta.tables is not None
+                else sql.Literal([table.id for table in tables]),
+            ),
+        }
+        if any_scope:
+            return sql.SQL(
+                "(SELECT {n}, d.scope, d.xid::text, d.row_id, d.table_id, {change} FROM homing.departures AS d"
+                " WHERE (d.xid, d.table_id, d.row_id) > ({from}, {tid}, {id})"
+                " AND ((d.scope IN (SELECT unnest({keys}))) IS TRUE){and}"
+                " ORDER BY d.xid, d.table_id, d.row_id LIMIT %(limit)s)"
+            ).format(**parts)
+        return sql.SQL(
+            "SELECT {n}, s.scope, r.xid, r.row_id, r.table_id, r.change"
+            " FROM unnest({keys}) WITH ORDINALITY AS s(scope, n) CROSS JOIN LATERAL ("
+            "SELECT d.xid::text AS xid, d.row_id, d.table_id, {change} AS change FROM homing.departures AS d"
+            " WHERE d.scope = s.scope AND (d.xid, d.table_id, d.row_id) > (CASE WHEN s.n = 1 THEN {from} ELSE {low} END,"
+            " CASE WHEN s.n = 1 THEN {tid} ELSE 0 END, CASE WHEN s.n = 1 THEN {id} ELSE '' END){and}"
+            " ORDER BY d.xid, d.table_id, d.row_id LIMIT %(limit)s) AS r"
+        ).format(**parts)

@@ -1,0 +1,374 @@
+"""Meeting: a batch's items and the rows they are about.
+
+``Meeting`` carries what the steps of one attempt share: whose batch it is, the rows as they stand, the history that the
+decisions need, the conflicts found. It belongs to one attempt and is thrown away with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+
+from homing.declare import Edit, Who
+from homing.engine import base, decide
+from homing.engine import values as value_codec
+from homing.engine.base import Since, Standing, Wanted
+from homing.engine.caller import Claims
+from homing.engine.engine import Engine
+from homing.engine.items import Verdict, Work, base_version
+from homing.engine.pull import read_token
+from homing.engine.tables import BoundTable
+from homing.engine.values import Values
+from homing.postgres.sql import Connection
+from homing.protocol.errors import Problem
+from homing.protocol.token import Snapshot, Token
+
+
+@dataclass(slots=True)
+class Meeting:
+    """One attempt at a batch."""
+
+    engine: Engine
+    claims: Claims
+    batch: UUID
+    device_id: UUID | None
+    now: datetime
+    base_token: Token | None
+    atomic: bool = False
+    standings: dict[tuple[int, str], Standing] = field(default_factory=dict)
+    edits: dict[int, Edit] = field(default_factory=dict)
+    seen: dict[int, Snapshot] = field(default_factory=dict)
+    history: dict[Wanted, Since] = field(default_factory=dict)
+    conflicts: list[dict[str, Any]] = field(default_factory=list)
+    tables: tuple[BoundTable, ...] = ()
+    """The tables of the batch, referenced ones first."""
+
+    @property
+    def who(self) -> Who:
+        return Who(self.claims.user_id, self.claims.role, self.device_id)
+
+    def standing(self, work: Work) -> Standing:
+        """The row a work is about, as it stands in this batch."""
+        assert work.table is not None
+        assert work.row_id is not None
+        key = (work.table.id, work.row_id)
+        found = self.standings.get(key)
+        if found is None:
+            found = self.standings[key] = Standing(None, 0, 0, 0)
+        return found
+
+    async def undo(self, conn: Connection) -> None:
+        """Take back every row this attempt wrote; the claim stays."""
+        await conn.execute("ROLLBACK TO SAVEPOINT homing_works")
+        self.conflicts.clear()
+
+
+async def meet(conn: Connection, meeting: Meeting, works: Sequence[Work]) -> None:
+    """Step 2: values checked, ids given, rows locked, history read, the applications' ``prepare`` hooks run."""
+    meeting.tables = _tables(meeting.engine, works)
+    if meeting.atomic:
+        await conn.execute("SAVEPOINT homing_works")
+    await _give_ids(conn, meeting, works)
+    for work in _open(works):
+        _read_values(meeting, work)
+    await _lock(conn, meeting, works)
+    await _prepare(conn, meeting, works)
+    await _read_history(conn, meeting, works)
+
+
+def _open(works: Sequence[Work]) -> list[Work]:
+    return [work for work in works if work.verdict is None]
+
+
+def _tables(engine: Engine, works: Sequence[Work]) -> tuple[BoundTable, ...]:
+    used = {work.table.id for work in works if work.table is not None}
+    return tuple(table for table in engine.bound.tables if table.id in used)
+
+
+async def _give_ids(conn: Connection, meeting: Meeting, works: Sequence[Work]) -> None:
+    """Keys for creates of tables that number their rows themselves."""
+    for table in meeting.tables:
+        waiting = [w for w in _open(works) if w.table is table and w.row_id is None]
+        if not waiting:
+            continue
+        cursor = await meeting.engine.readers.new_ids(table).run(conn, {"count": len(waiting)})
+        for work, (row_id,) in zip(waiting, await cursor.fetchall(), strict=True):
+            work.row_id = row_id
+
+
+def _read_values(meeting: Meeting, work: Work) -> None:
+    table, item = work.table, work.item
+    assert table is not None
+    assert item is not None
+    rights = table.rights(meeting.claims.role)
+    if item.action == "delete":
+        work.values = Values({}, {}, {})
+    else:
+        writable = rights.create if item.action == "create" else rights.update
+        if writable is None:
+            # Not allowed at all: decided where it cannot tell whether the row exists.
+            work.values = Values({}, {}, {})
+            if item.action == "create":
+                work.refuse("forbidden", f"this role may not create a {table.resource_type}")
+                return
+        else:
+            for name in table.references:
+                _fill_self(work, name)
+            found = value_codec.read(table, item.action, work.members, writable)
+            if not isinstance(found, Values):
+                work.refused(found)
+                return
+            work.values = found
+    if item.base is not None and item.base.token is not None:
+        _read_seen(meeting, work, item.base.token)
+    meeting.edits[work.index] = Edit(
+        table=table.name,
+        action=item.action,
+        row_id=work.row_id,
+        values={name: value_codec.wire(table.columns[name], typed) for name, typed in work.values.typed.items()},
+        extra=work.values.extra,
+        index=work.index,
+    )
+
+
+def _fill_self(work: Work, name: str) -> None:
+    """A row that refers to itself by its own temp id."""
+    raw = work.members.get(name)
+    if raw is None or work.temp_id is None or work.item is None or work.item.action != "create":
+        return
+    if bytes(raw) == msgspec.json.encode(work.temp_id):
+        work.members[name] = msgspec.Raw(msgspec.json.encode(work.row_id))
+        work.replaced = True
+
+
+def _read_seen(meeting: Meeting, work: Work, token: str | bool) -> None:
+    """The snapshot of the token an edit was based on."""
+    found: Token | None
+    if isinstance(token, str):
+        try:
+            found = read_token(meeting.engine, meeting.claims, token)
+        except Problem:
+            found = None
+    else:
+        found = meeting.base_token
+    if found is None or found.since is None:
+        work.refuse("invalid_value", "base.token must be a complete sync token of this user", "/base/token")
+        return
+    meeting.seen[work.index] = found.since
+
+
+async def _lock(conn: Connection, meeting: Meeting, works: Sequence[Work]) -> None:
+    """Lock the rows, in the engine's one order. All tables in one round trip."""
+    ids: dict[int, set[str]] = {}
+    for work in _open(works):
+        assert work.table is not None
+        assert work.row_id is not None
+        assert work.item is not None
+        if work.item.action != "create" or work.given_id == work.row_id:
+            ids.setdefault(work.table.id, set()).add(work.row_id)
+    if not ids:
+        return
+    tables = [table for table in meeting.tables if table.id in ids]
+    readers = meeting.engine.readers
+    cursors = []
+    async with conn.pipeline():
+        for table in tables:
+            params = {"ids": sorted(ids[table.id]), "user": meeting.claims.user_id}
+            cursors.append(await readers.rows(table).run(conn, params))
+    for table, cursor in zip(tables, cursors, strict=True):
+        for row_id, version, changed, payload in await cursor.fetchall():
+            meeting.standings[table.id, row_id] = Standing(msgspec.json.decode(payload), version, version, int(changed))
+    for table in tables:
+        made = {w.row_id for w in _open(works) if w.table is table and w.item is not None and w.item.action == "create"}
+        missing = [r for r in ids[table.id] if (table.id, r) not in meeting.standings and r not in made]
+        if missing:
+            cursor = await readers.left(table).run(conn, {"ids": sorted(missing), "user": meeting.claims.user_id})
+            for (row_id,) in await cursor.fetchall():
+                meeting.standings[table.id, row_id] = Standing(None, 0, 0, 0, left=True)
+
+
+async def _prepare(conn: Connection, meeting: Meeting, works: Sequence[Work]) -> None:
+    for table in meeting.tables:
+        if not table.declared.prepare:
+            continue
+        mine = [w for w in _open(works) if w.table is table]
+        edits = [meeting.edits[w.index] for w in mine]
+        for work, edit in zip(mine, edits, strict=True):
+            standing = meeting.standings.get((table.id, work.row_id or ""))
+            edit.old = standing.values if standing is not None else None
+        for hook in table.declared.prepare:
+            waiting = [edit for edit in edits if edit.refusal is None]
+            if waiting:
+                await hook(conn, waiting, meeting.who)
+        for work, edit in zip(mine, edits, strict=True):
+            if edit.refusal is not None:
+                work.refused(edit.refusal)
+
+
+async def _read_history(conn: Connection, meeting: Meeting, works: Sequence[Work]) -> None:
+    """The history that decisions will ask for, one statement a table. Which that is depends only on the items' bases,
+    so it is found by walking them once without deciding."""
+    wanted: dict[int, list[Wanted]] = {}
+    floors: dict[tuple[int, str], int] = {}
+    for work in _open(works):
+        assert work.table is not None
+        assert work.item is not None
+        if work.item.action == "create":
+            continue
+        standing = meeting.standings.get((work.table.id, work.row_id or ""))
+        if standing is None:
+            continue
+        key = (work.table.id, work.row_id or "")
+        probe = Standing(
+            standing.values, standing.version, standing.stored_version, standing.changed, base_floor=floors.get(key)
+        )
+        need = decide.wanted(work.item, probe, work.row_id or "", _unseen(meeting, work, standing))
+        if need is not None:
+            wanted.setdefault(work.table.id, []).append(need)
+        lower_floor(floors, key, work)
+    for table in meeting.tables:
+        needs = list(dict.fromkeys(wanted.get(table.id, [])))
+        if needs:
+            cursor = await meeting.engine.readers.history(table).run(conn, {"wanted": base.wanted_json(needs)})
+            meeting.history |= base.since(await cursor.fetchall(), needs)
+
+
+def lower_floor(floors: dict[tuple[int, str], int], key: tuple[int, str], work: Work) -> None:
+    """A chain of edits stands on its lowest base: a later link may name a version that the device only foretold."""
+    assert work.item is not None
+    version = base_version(work.item)
+    if version is not None:
+        floors[key] = min(version, floors.get(key, version))
+
+
+def _unseen(meeting: Meeting, work: Work, standing: Standing) -> Snapshot | None:
+    """The token's snapshot, unless the row has not changed since."""
+    snapshot = meeting.seen.get(work.index)
+    if snapshot is None or snapshot.sees(standing.changed):
+        return None
+    return snapshot
+
+
+def judge(meeting: Meeting, work: Work) -> decide.Outcome:
+    """Step 3 for one item: what it means for its row as it stands now. Runs the table's checks."""
+    table, item = work.table, work.item
+    assert table is not None
+    assert item is not None
+    edit = meeting.edits[work.index]
+    standing = meeting.standing(work)
+    edit.old = standing.values
+    outcome = decide.decide(
+        work,
+        edit,
+        standing,
+        rights=table.rights(meeting.claims.role),
+        device=meeting.device_id,
+        seen=_unseen(meeting, work, standing),
+        history=meeting.history,
+    )
+    if item.action != "create":
+        floors: dict[tuple[int, str], int] = {}
+        key = (table.id, work.row_id or "")
+        if standing.base_floor is not None:
+            floors[key] = standing.base_floor
+        lower_floor(floors, key, work)
+        standing.base_floor = floors.get(key)
+    if isinstance(outcome, decide.Create | decide.Update | decide.Delete):
+        if not isinstance(outcome, decide.Delete):
+            edit.values = outcome.values
+        refusal = decide.check(edit, table)
+        if refusal is not None:
+            return decide.Refused(refusal.code, refusal.message, refusal.path)
+    return outcome
+
+
+def conflict(meeting: Meeting, work: Work, outcome: decide.Conflict) -> None:
+    """Record an open conflict and give the item its verdict."""
+    table, item = work.table, work.item
+    assert table is not None
+    assert item is not None
+    standing = meeting.standing(work)
+    message = _conflict_message(outcome, standing, item.client_version)
+    server = None if standing.values is None else msgspec.json.encode(standing.values)
+    work.verdict = Verdict(
+        "conflict",
+        outcome.code,
+        message,
+        row_id=work.row_id,
+        version=standing.version or None,
+        server_payload=server,
+    )
+    if outcome.code in ("exists", "unique") or meeting.atomic:
+        return
+    work.verdict.conflict_id = uuid4()
+    meeting.conflicts.append(
+        {
+            "n": work.index,
+            "id": str(work.verdict.conflict_id),
+            "resource_type": table.resource_type,
+            "row_id": work.row_id,
+            "server_payload": standing.values,
+            "client_payload": msgspec.Raw(_client_payload(meeting, work)),
+            "base_payload": None if outcome.base is None else dict(outcome.base),
+            "base_version": item.client_version,
+            "server_version": standing.version,
+            "fields": list(outcome.fields),
+            "action": item.action,
+            "code": outcome.code,
+        }
+    )
+
+
+def decided(
+    meeting: Meeting, work: Work, policies: Mapping[str, str], base_row: Mapping[str, Any] | None, server: Any
+) -> None:
+    """Record, as a resolved conflict, what policies decided: the losing values stay in sight."""
+    table, item = work.table, work.item
+    assert table is not None
+    assert item is not None
+    standing = meeting.standing(work)
+    meeting.conflicts.append(
+        {
+            "n": work.index,
+            "id": str(uuid4()),
+            "resource_type": table.resource_type,
+            "row_id": work.row_id,
+            "server_payload": server,
+            "client_payload": msgspec.Raw(_client_payload(meeting, work)),
+            "base_payload": None if base_row is None else dict(base_row),
+            "base_version": item.client_version,
+            "server_version": standing.version,
+            "fields": sorted(policies),
+            "action": item.action,
+            "code": "version_conflict",
+            "policy": dict(policies),
+            "resolved_payload": {name: (standing.values or {}).get(name) for name in policies},
+        }
+    )
+
+
+def _client_payload(meeting: Meeting, work: Work) -> bytes:
+    """What the device wanted, with real ids in place of temp ids."""
+    assert work.item is not None
+    assert work.table is not None
+    if work.item.action == "delete":
+        return msgspec.json.encode({work.table.key.name: work.row_id})
+    assert work.values is not None
+    members = ",".join(f'"{name}":{raw.decode()}' for name, raw in work.values.raw.items())
+    head = f'"{work.table.key.name}":{msgspec.json.encode(work.row_id).decode()}'
+    return f"{{{head}{',' if members else ''}{members}}}".encode()
+
+
+def _conflict_message(outcome: decide.Conflict, standing: Standing, client_version: int | None) -> str:
+    match outcome.code:
+        case "deleted":
+            return "The row was deleted; the edit is kept for the office."
+        case "exists":
+            return "A row with this id exists already."
+        case _:
+            return f"Version mismatch: server_version={standing.version}, client_version={client_version}"

@@ -1,0 +1,146 @@
+"""Merging: how an edit made on an old row meets what happened to the row since. Pure.
+
+Three rows are known: the *base* (what the device saw), the *server's* row now, and the fields the *client* sends, which
+are only those it changed. Field by field:
+
+* the server's value is the client's already, or only the client changed it: nothing to decide;
+* both changed it: the field *overlaps*, and its policy decides.
+
+One overlapping field with the policy ``manual`` makes the whole item a conflict: the fields of one edit were made
+together, and half an edit is nobody's intention. What a policy decides is kept in the open too, as a resolved conflict
+that holds the losing value.
+
+A device's own earlier edits are never "the server's change": they are left out of ``theirs`` before this module is
+asked, so a chain of edits of one device never conflicts with itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, assert_never
+
+from homing.declare.policies import FieldPolicies, Policy
+from homing.engine.tables import Column
+from homing.engine.values import same
+
+
+@dataclass(frozen=True, slots=True)
+class Theirs:
+    """A field that somebody else changed since the base, and when it was last edited (corrected time of edit)."""
+
+    edited_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Write ``values``. ``decided``: overlapping field → the policy that decided it."""
+
+    values: dict[str, Any]
+    merged: bool
+    decided: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """A person has to decide these fields."""
+
+    fields: tuple[str, ...]
+
+
+def merge(
+    columns: Mapping[str, Column],
+    policies: FieldPolicies,
+    *,
+    base: Mapping[str, Any] | None,
+    server: Mapping[str, Any],
+    client: Mapping[str, Any],
+    theirs: Mapping[str, Theirs],
+    edited_at: datetime,
+) -> Apply | Overlap:
+    """Decide an edit. ``base`` is None where history no longer reaches back to it: then every differing field counts
+    as changed by both sides. ``client``: wire values of the fields the client changed; ``edited_at`` its corrected and
+    clamped time of edit."""
+    values: dict[str, Any] = {}
+    decided: dict[str, str] = {}
+    manual: list[str] = []
+    for field, ours in client.items():
+        column = columns[field]
+        if same(column, ours, server.get(field)):
+            continue
+        if base is not None and field not in theirs:
+            values[field] = ours
+            continue
+        policy = policies.of(field)
+        before = None if base is None else base.get(field)
+        outcome = _decide(policy, base is not None, before, server.get(field), ours, theirs.get(field), edited_at)
+        if isinstance(outcome, _Manual):
+            manual.append(field)
+            continue
+        decided[field] = policy.kind
+        if not same(column, outcome, server.get(field)):
+            values[field] = outcome
+    if manual:
+        return Overlap(tuple(manual))
+    return Apply(values, merged=bool(theirs), decided=decided)
+
+
+class _Manual:
+    """The policy leaves it to a person."""
+
+
+_MANUAL = _Manual()
+
+
+def _decide(
+    policy: Policy, base_known: bool, base: Any, server: Any, client: Any, theirs: Theirs | None, edited_at: datetime
+) -> Any | _Manual:
+    match policy.kind:
+        case "manual":
+            return _MANUAL
+        case "server_wins":
+            return server
+        case "client_wins":
+            return client
+        case "last_write_wins":
+            if theirs is None:
+                return _MANUAL
+            return client if edited_at >= theirs.edited_at else server
+        case "union":
+            return _union(base if base_known else None, server, client)
+        case "counter":
+            return _count(base, server, client) if base_known else _MANUAL
+        case "furthest":
+            return _furthest(policy, server, client)
+        case "function":
+            assert policy.function is not None
+            return policy.function(base if base_known else None, server, client)
+        case _ as never:
+            assert_never(never)
+
+
+def _union(base: Any, server: Any, client: Any) -> Any:
+    """Lists as sets, order kept: the server's, less what the client removed, and what the client added."""
+    if not isinstance(server, list) or not isinstance(client, list):
+        return _MANUAL
+    before = base if isinstance(base, list) else []
+    kept = [member for member in server if member in client or member not in before]
+    return kept + [member for member in client if member not in before and member not in kept]
+
+
+def _count(base: Any, server: Any, client: Any) -> Any:
+    """The server's number plus the client's difference to its base. A missing number counts as zero."""
+    numbers = [0 if value is None else value for value in (base, server, client)]
+    if any(isinstance(number, str) for number in numbers):
+        before, now, wanted = (Decimal(number) for number in numbers)
+        return format(now + wanted - before, "f")
+    return numbers[1] + numbers[2] - numbers[0]
+
+
+def _furthest(policy: Policy, server: Any, client: Any) -> Any:
+    order = {state: index for index, state in enumerate(policy.states)}
+    if client not in order or server not in order:
+        return _MANUAL
+    return client if order[client] > order[server] else server

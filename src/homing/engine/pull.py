@@ -1,0 +1,272 @@
+"""Pull: bring a device from what it has to what its user may see now.
+
+A complete token is (S0, D0): the device equals the rows of the scopes D0 as they stood in the snapshot S0. A delta
+takes it to (S1, D1): the snapshot and the held scopes of the delta's first page. The feeds (``feeds.py``) bring
+
+1. rows of D1 whose last change is visible in S1: all of those in entered scopes (D1 - D0), in the others what was not
+   visible in S0. What changed after S1 comes with the next delta;
+2. rows now in left scopes L = (D0 ∪ P) - D1 and in no held one, as removals;
+3. departures in D0 ∪ P not visible in S0 (S1 does not bound them) of rows alive in no held scope, as removals.
+
+Each page reads its own snapshot and computes the held scopes again. **When rights change while a delta is paged**, it
+starts again from S0, with two corrections that are easy to miss. Scopes whose removal had begun (L) leave D0: their rows
+are partly gone from the device, so if they are granted again they must be sent whole. And everything that the abandoned
+delta may have delivered (D1, L) is remembered as possible, P: it counts as left if it is not held now, and its
+departures are looked at.
+
+``has_more`` is false only if the delta began and ended in one snapshot: then the device equals the database at that
+instant. Otherwise the next delta follows at once.
+
+The scopes are guessed before the statement runs (the token's own, nearly always right) and checked by what the same
+statement, in the same snapshot, says they are. A wrong guess costs a second round trip, never a wrong page.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from homing.engine.caller import Claims
+from homing.engine.engine import Engine
+from homing.engine.feeds import Delta
+from homing.engine.scopes import NOTHING, ScopeSet
+from homing.engine.who import Who, check_caller
+from homing.postgres.sql import Connection, load
+from homing.protocol import token as tokens
+from homing.protocol.errors import Problem
+from homing.protocol.messages import PullRequest
+from homing.protocol.token import Place, Snapshot, Token
+
+GUESSES_MAX = 5
+"""Times a page is tried with newly found scopes before the client is told to come back: rights that change that fast."""
+
+TOKEN_REFRESH_SECONDS = 86_400
+"""A token older than this is replaced even when nothing is new, so that it never grows older than what is collected."""
+
+SEEN_SECONDS = 60
+"""How exact a device's last_seen is while it only pulls."""
+
+
+class _Info(msgspec.Struct):
+    """The first row of every page: what was true in its snapshot."""
+
+    who: Who | None
+    snapshot: str
+    epoch: UUID
+    floor: str
+    reason: str
+    digest: str
+    scopes: list[str] | None
+
+
+_info = msgspec.json.Decoder(_Info)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """``changes``: JSON objects, as Postgres made them."""
+
+    next_token: str
+    changes: list[bytes]
+    has_more: bool
+    server_time: datetime
+
+    def body(self) -> bytes:
+        """The answer's JSON."""
+        return b'{"next_token":"%s","changes":[%s],"has_more":%s,"server_time":"%s"}' % (
+            self.next_token.encode(),
+            b",".join(self.changes),
+            b"true" if self.has_more else b"false",
+            format_time(self.server_time).encode(),
+        )
+
+
+def format_time(moment: datetime) -> str:
+    """RFC 3339 in UTC with Z and microseconds, as all times travel."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+async def pull(engine: Engine, claims: Claims, request: PullRequest) -> Page:
+    """One page of changes since ``request.since_token``.
+
+    Raises Problem: invalid_token, resync_required, unauthenticated, device_*, invalid_envelope, unavailable.
+    """
+    limit = _limit(engine, request.limit)
+    given = read_token(engine, claims, request.since_token) if request.since_token is not None else None
+    tables = _tables(engine, request.tables)
+    if given is not None and request.tables is not None and tables != given.tables:
+        raise Problem("invalid_envelope", "tables must stay the same along a chain of tokens")
+    token = given or Token(epoch=UUID(int=0), user=claims.user_id, tables=tables)
+    async with engine.pulls.connection() as conn:
+        page = await _page(engine, conn, claims, token, request.since_token, limit)
+    return page
+
+
+def read_token(engine: Engine, claims: Claims, text: str) -> Token:
+    """Decode a sync token of this user. Raises Problem("invalid_token")."""
+    return tokens.decode(text, engine.token_keys, user=claims.user_id, bytes_max=engine.limits.token_bytes_max)
+
+
+def _limit(engine: Engine, asked: int | None) -> int:
+    if asked is None:
+        return engine.limits.page_changes_default
+    if asked < 1:
+        raise Problem("invalid_envelope", "limit must be at least 1")
+    return min(asked, engine.limits.page_changes_max)
+
+
+def _tables(engine: Engine, names: list[str] | None) -> tuple[int, ...] | None:
+    if names is None:
+        return None
+    known = engine.bound.by_resource_type
+    if unknown := sorted(set(names) - set(known)):
+        raise Problem("invalid_envelope", f"tables names what is no synced table: {', '.join(unknown)}")
+    return tuple(sorted({known[name].id for name in names}))
+
+
+async def _page(engine: Engine, conn: Connection, claims: Claims, token: Token, text: str | None, limit: int) -> Page:
+    sets = engine.scope_sets
+    before = await sets.get(conn, token.held) if token.held is not None else NOTHING
+    possible = await sets.get(conn, token.possible) if token.possible is not None else NOTHING
+    # The guess: while a delta is paged its own scopes, else the ones the device has.
+    guess = await sets.get(conn, token.entering) if token.entering is not None else before
+    now = engine.clock()
+    span = token.span
+    for _ in range(GUESSES_MAX):
+        if token.until is not None and guess.digest != token.entering:
+            token, before, possible = await _start_again(engine, conn, token, before, possible)
+        delta = Delta(token.since, before, possible, token.until, guess, token.tables, span)
+        statement, params = engine.feeds.page(delta, token.place, limit=limit)
+        params |= {
+            "user": claims.user_id,
+            "session": claims.session_id,
+            "device": claims.device_name,
+            "guess": guess.digest,
+        }
+        result = (await statement.run(conn, params)).pgresult
+        assert result is not None
+        raw = result.get_value(0, 5)
+        assert raw is not None
+        info = _info.decode(raw)
+        check_caller(info.who, claims, device_needed=False)
+        here = Snapshot.parse(info.snapshot)
+        if token.since is not None or token.until is not None:
+            _check_epoch(token, info, here)
+        if info.scopes is None:
+            break
+        guess = ScopeSet.of(info.scopes)
+        if token.since is not None and token.place is None:
+            span = here.xmax - token.since.xmin
+    else:
+        raise Problem("unavailable", "The rights of this user are changing too fast; try again.")
+    changes, last = _read(engine, result, limit)
+    await _seen(engine, info, claims, now)
+    until = token.until or here
+    entering = guess
+    if last is not None:
+        digest = await sets.put(conn, entering)
+        following = msgspec.structs.replace(
+            token,
+            epoch=info.epoch,
+            until=until.bounded(engine.limits.token_xids_max),
+            entering=digest,
+            place=last,
+            delivered=token.delivered + len(changes),
+            span=span,
+        )
+        return Page(tokens.encode(following, engine.token_keys), changes, True, now)
+    if (
+        text is not None
+        and not changes
+        and token.until is None
+        and token.possible is None
+        and token.held == entering.digest
+        and now.timestamp() - token.issued_at < TOKEN_REFRESH_SECONDS
+    ):
+        return Page(text, [], False, now)
+    complete = Token(
+        epoch=info.epoch,
+        user=token.user,
+        since=until.bounded(engine.limits.token_xids_max),
+        held=await sets.put(conn, entering),
+        delivered=token.delivered + len(changes),
+        issued_at=int(now.timestamp()),
+        tables=token.tables,
+        span=max(0, here.xmax - until.xmin),
+    )
+    return Page(tokens.encode(complete, engine.token_keys), changes, token.until is not None and until != here, now)
+
+
+async def _start_again(
+    engine: Engine, conn: Connection, token: Token, before: ScopeSet, possible: ScopeSet
+) -> tuple[Token, ScopeSet, ScopeSet]:
+    """Rights changed while the delta was paged: back to S0, with the two corrections of the module's docstring."""
+    assert token.entering is not None
+    entering = await engine.scope_sets.get(conn, token.entering)
+    left = (before | possible) - entering
+    before = before - left
+    possible = possible | entering | left
+    token = msgspec.structs.replace(
+        token,
+        # A device that had nothing has "the scopes of nobody, complete" in any snapshot; the abandoned delta's own
+        # makes what left since then visible to phase 3.
+        since=token.since or token.until,
+        held=await engine.scope_sets.put(conn, before),
+        possible=await engine.scope_sets.put(conn, possible),
+        until=None,
+        entering=None,
+        place=None,
+    )
+    return token, before, possible
+
+
+def _check_epoch(token: Token, info: _Info, here: Snapshot) -> None:
+    if token.epoch != info.epoch:
+        raise Problem("resync_required", f"The database began a new epoch: {info.reason}.", reason="epoch")
+    for snapshot in (token.since, token.until):
+        if snapshot is None:
+            continue
+        if snapshot.xmax > here.xmax:
+            raise Problem(
+                "resync_required",
+                "The token is from the future: the server was set back to an earlier point.",
+                reason="future",
+            )
+        if snapshot.xmin < int(info.floor):
+            raise Problem(
+                "resync_required", "The token is older than the removals the server still knows of.", reason="too_old"
+            )
+
+
+def _read(engine: Engine, result: Any, limit: int) -> tuple[list[bytes], Place | None]:
+    """The changes as bytes, untouched, and the place of the last one if the page is full."""
+    count = result.ntuples
+    value = result.get_value
+    last = None
+    if count - 1 == limit:
+        feed, key, changed, row_id, table_id = (value(count - 1, column) for column in range(5))
+        last = Place(int(feed), (key or b"").decode(), int(changed), row_id.decode(), int(table_id))
+    departed = engine.feeds.departed_from
+    if count > 1 and int(value(count - 1, 0)) >= departed:
+        seen: dict[bytes, None] = {}  # one row may have left several scopes: it is removed once
+        for row in range(1, count):
+            seen[value(row, 5)] = None
+        return list(seen), last
+    return [value(row, 5) for row in range(1, count)], last
+
+
+async def _seen(engine: Engine, info: _Info, claims: Claims, now: datetime) -> None:
+    if claims.device_name is None or info.who is None:
+        return
+    moment = now.timestamp()
+    if moment - engine.seen.get(claims.device_name, 0.0) < SEEN_SECONDS:
+        return
+    if len(engine.seen) > 100_000:
+        engine.seen.clear()
+    engine.seen[claims.device_name] = moment
+    async with engine.database.connection() as conn:
+        await conn.execute(load(__package__, "touch_device"), {"device": info.who.device_id, "now": now})

@@ -1,0 +1,331 @@
+"""Push: apply a device's batch, exactly once.
+
+One batch is one transaction, in a fixed number of round trips whatever it holds:
+
+1. *open*    confirm the caller and lock the device's row, so that the pushes of one device come one after the other;
+             claim the batch by its token; read what its temp ids stand for and which of its items were judged before;
+2. *meet*    lock the rows that updates and deletes are about, and read what happened to them since their bases;
+3. *decide*  in pure code, item by item in the batch's order, each on the row as the items before it leave it;
+4. *write*   each group of edits of one table, one action and one set of columns by one statement;
+5. *record*  every item beside its effect, and commit.
+
+The verdict and its effect commit together, and the claim comes first: that is all there is to "exactly once". A retry
+finds the claim and gets the stored verdicts.
+
+If a statement of step 4 fails, or stops a row, the whole transaction is rolled back and the batch is done again
+*carefully*: item by item under savepoints, in the batch's order. One bad item then costs itself only, and the careful
+way is also the meaning of the fast one: both give the same rows and verdicts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import msgspec
+import psycopg
+
+from homing.engine import careful, fast, record
+from homing.engine.caller import Claims
+from homing.engine.engine import Engine
+from homing.engine.items import Work, correct_times, read_all, references, resolve
+from homing.engine.meet import Meeting, meet
+from homing.engine.pull import format_time, read_token
+from homing.engine.record import results_of, stored_results
+from homing.engine.who import check_caller, read_who
+from homing.postgres.sql import Connection, load
+from homing.protocol import token as tokens
+from homing.protocol.errors import Problem
+from homing.protocol.messages import PushAnswer, PushRequest
+from homing.protocol.token import Token
+
+ATTEMPTS_MAX = 4
+"""Times a batch is begun again after a deadlock or a failed group before the client is told to come back."""
+
+OFFSET_MAX = timedelta(days=3650 * 2)
+"""A device's clock may be off by this; beyond it the measurement itself is nonsense and is not used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The caller confirmed and the device locked. ``offset``: server clock minus device clock."""
+
+    device_id: UUID | None
+    trust: float
+    offset: timedelta
+
+
+async def push(engine: Engine, claims: Claims, request: PushRequest) -> PushAnswer:
+    """Apply a batch; one result an item, in order.
+
+    Raises Problem: too_many_items, invalid_envelope, device_mismatch, reused_with_other_body, unauthenticated,
+    device_*, unavailable.
+    """
+    limits = engine.limits
+    if len(request.items) > limits.batch_items_max:
+        raise Problem(
+            "too_many_items",
+            f"A batch may hold {limits.batch_items_max} items; this one has {len(request.items)}.",
+            limit=limits.batch_items_max,
+        )
+    claims = _as_device(claims, request)
+    if request.batch_token is not None and (
+        not 0 < len(request.batch_token.encode()) <= limits.key_bytes_max or "\x00" in request.batch_token
+    ):
+        raise Problem("invalid_envelope", f"batch_token must be 1 to {limits.key_bytes_max} bytes, without NUL")
+    batch = Batch.of(engine, claims, request, now=engine.clock())
+    way = fast.apply
+    for _ in range(ATTEMPTS_MAX):
+        try:
+            async with engine.database.connection() as conn:
+                return await _attempt(engine, conn, claims, request, batch, way)
+        except fast.NeedsCareError:
+            way = careful.apply
+        except Problem as problem:
+            if isinstance(problem.__cause__, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure):
+                continue
+            raise
+    raise Problem("unavailable", "The rows of this batch are being changed too often; send it again.")
+
+
+def _as_device(claims: Claims, request: PushRequest) -> Claims:
+    """The access token's device, or for a token without one the device the body names."""
+    if request.device_id is None:
+        return claims
+    if claims.device_name is None:
+        return replace(claims, device_name=request.device_id)
+    if claims.device_name != request.device_id:
+        raise Problem("device_mismatch")
+    return claims
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch as it is claimed. ``base_token``: the client's sync token where it is one of ours."""
+
+    id: UUID
+    token: str
+    body_hash: bytes
+    now: datetime
+    measured: timedelta | None
+    base_token: Token | None
+    server_sync_token: str
+
+    @classmethod
+    def of(cls, engine: Engine, claims: Claims, request: PushRequest, *, now: datetime) -> Batch:
+        base_token = None
+        server_token = request.client_sync_token
+        if request.client_sync_token is not None:
+            try:
+                base_token = read_token(engine, claims, request.client_sync_token)
+            except Problem:
+                server_token = None
+        if server_token is None:
+            # "Since nothing": a valid token, from which a pull brings everything.
+            server_token = tokens.encode(Token(epoch=UUID(int=0), user=claims.user_id), engine.token_keys)
+        return cls(
+            id=uuid4(),
+            token=request.batch_token or f"homing-{uuid4()}",
+            body_hash=_body_hash(request),
+            now=now,
+            measured=_measured(request.client_time, now),
+            base_token=base_token,
+            server_sync_token=server_token,
+        )
+
+
+def _body_hash(request: PushRequest) -> bytes:
+    """Of what the batch asks for, however its keys are ordered. What the device says about itself is not in it."""
+    try:
+        items = [msgspec.json.decode(item) for item in request.items]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        items = [bytes(item).decode(errors="replace") for item in request.items]
+    return hashlib.sha256(msgspec.json.encode([items, request.atomic], order="deterministic")).digest()
+
+
+def _measured(client_time: str | None, now: datetime) -> timedelta | None:
+    if client_time is None:
+        return None
+    try:
+        offset = now - datetime.fromisoformat(client_time)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return offset if abs(offset) <= OFFSET_MAX else None
+
+
+async def _attempt(
+    engine: Engine, conn: Connection, claims: Claims, request: PushRequest, batch: Batch, way: fast.Way
+) -> PushAnswer:
+    """One try at the whole batch. Leaving the block without COMMIT rolls everything back."""
+    works = read_all(request.items, engine.bound.by_resource_type, engine.limits, now=batch.now)
+    opened, claimed, judged = await _open(conn, claims, batch, request, works)
+    if opened is None:
+        await conn.execute("ROLLBACK")
+        await _explain_refusal(conn, claims)
+        raise Problem("unauthenticated")
+    if not works:
+        await conn.execute("ROLLBACK")
+        return PushAnswer(
+            batch_id=str(batch.id),
+            batch_token=batch.token,
+            processed_at=format_time(batch.now),
+            server_sync_token=batch.server_sync_token,
+            results=[],
+        )
+    if not claimed:
+        await conn.execute("ROLLBACK")
+        return await _repeat(engine, conn, claims, batch)
+    correct_times(works, opened.offset, batch.now)
+    held = opened.trust < engine.trust_threshold
+    meeting = Meeting(engine, claims, batch.id, opened.device_id, batch.now, batch.base_token, atomic=request.atomic)
+    known = await _recall(conn, works, judged)
+    if held:
+        record.hold(works)
+    else:
+        fresh, twins = _twins(works)
+        resolve(fresh, known)
+        await meet(conn, meeting, fresh)
+        await way(conn, meeting, fresh)
+        for twin, first in twins:
+            assert first.verdict is not None
+            twin.verdict = replace(first.verdict, stored=True)
+        if request.atomic:
+            await _all_or_nothing(conn, meeting, works)
+    await record.record(conn, meeting, works)
+    if held:
+        await conn.execute(load(__package__, "hold_batch"), {"batch": batch.id, "reason": f"trust {opened.trust:.2f}"})
+    await conn.execute("COMMIT")
+    return PushAnswer(
+        batch_id=str(batch.id),
+        batch_token=batch.token,
+        processed_at=format_time(batch.now),
+        server_sync_token=batch.server_sync_token,
+        results=results_of(works),
+    )
+
+
+async def _open(
+    conn: Connection, claims: Claims, batch: Batch, request: PushRequest, works: Sequence[Work]
+) -> tuple[Opened | None, bool, list[tuple[object, ...]]]:
+    """Step 1, one round trip: the caller, whether the claim is ours, and what is known of the batch's temp ids."""
+    who = {
+        "user": claims.user_id,
+        "role": claims.role,
+        "session": claims.session_id,
+        "device": claims.device_name,
+        "batch": batch.id,
+        "now": batch.now,
+        "offset": batch.measured,
+    }
+    claim = {
+        "batch": batch.id,
+        "batch_token": batch.token,
+        "device": claims.device_name,
+        "user": claims.user_id,
+        "client_sync_token": request.client_sync_token,
+        "server_sync_token": batch.server_sync_token,
+        "count": len(works),
+        "body_hash": batch.body_hash,
+        "atomic": request.atomic,
+        "now": batch.now,
+    }
+    opening = "open_device" if claims.device_name is not None else "open_web"
+    async with conn.pipeline():
+        await conn.execute("BEGIN")
+        caller = await conn.execute(load(__package__, opening), who)
+        claimed = await conn.execute(load(__package__, "claim_batch"), claim)
+        keys = None
+        if claims.device_name is not None and (temp_ids := references(works)):
+            keys = await conn.execute(
+                load(__package__, "read_keys"), {"device": claims.device_name, "temp_ids": sorted(temp_ids)}
+            )
+    row = await caller.fetchone()
+    opened = None
+    if row is not None:
+        opened = Opened(row[0], row[1], timedelta(seconds=row[2] or 0))
+    is_claimed = await claimed.fetchone() is not None
+    return opened, is_claimed, await keys.fetchall() if keys is not None else []
+
+
+async def _explain_refusal(conn: Connection, claims: Claims) -> None:
+    """Why the caller was not confirmed; raises the Problem that says so."""
+    check_caller(await read_who(conn, claims), claims, device_needed=False)
+
+
+async def _repeat(engine: Engine, conn: Connection, claims: Claims, batch: Batch) -> PushAnswer:
+    """The batch was sent before: the stored answer, if the body is the same."""
+    row = await (await conn.execute(load(__package__, "read_batch"), {"batch_token": batch.token})).fetchone()
+    if row is None:
+        raise Problem("unavailable", "Another request with this batch_token is being worked on; ask again.")
+    batch_id, device, user, body_hash, processed_at, server_token, token = row
+    if user != claims.user_id or device != claims.device_name or body_hash != batch.body_hash:
+        raise Problem("reused_with_other_body", "This batch_token was used before, for another batch.")
+    return PushAnswer(
+        batch_id=str(batch_id),
+        batch_token=token,
+        processed_at=format_time(processed_at.astimezone(UTC)),
+        server_sync_token=server_token,
+        results=await stored_results(conn, batch_id),
+    )
+
+
+async def _recall(conn: Connection, works: Sequence[Work], judged: Sequence[tuple[object, ...]]) -> Mapping[str, str]:
+    """Give items that were judged before their verdict again. Returns what earlier batches' temp ids stand for."""
+    known: dict[str, str] = {}
+    by_key: dict[object, tuple[object, ...]] = {}
+    for row in judged:
+        by_key[(row[0], row[1], row[2])] = row
+        if row[1] == "create" and row[4] is not None and row[3] == "ok":
+            known[str(row[0])] = str(row[4])
+    again = [(work, by_key[work.key]) for work in works if work.verdict is None and work.key in by_key]
+    if not again:
+        return known
+    sent = [
+        {"n": n, "id": str(row[10]), "payload": work.item.payload}
+        for n, (work, row) in enumerate(again)
+        if work.item is not None
+    ]
+    rows = await (
+        await conn.execute(load(__package__, "same_payloads"), {"items": msgspec.json.encode(sent).decode()})
+    ).fetchall()
+    equal: dict[int, bool] = dict(rows)
+    for n, (work, row) in enumerate(again):
+        record.give_again(work, row, same_body=bool(equal.get(n)))
+    return known
+
+
+def _twins(works: Sequence[Work]) -> tuple[list[Work], list[tuple[Work, Work]]]:
+    """Items that repeat another's key within the batch: with the same payload they get its verdict, with another they
+    are refused. Returns the others, and each repeat with its first."""
+    first: dict[object, Work] = {}
+    fresh: list[Work] = []
+    twins: list[tuple[Work, Work]] = []
+    for work in works:
+        other = first.setdefault(work.key, work) if work.key is not None and work.verdict is None else work
+        if other is work:
+            fresh.append(work)
+        elif _same_payload(work, other):
+            twins.append((work, other))
+        else:
+            work.refuse("reused_with_other_body", "another item of this batch has the same key and another payload")
+            fresh.append(work)
+    return fresh, twins
+
+
+def _same_payload(one: Work, other: Work) -> bool:
+    assert one.item is not None
+    assert other.item is not None
+    encode = msgspec.json.Encoder(order="deterministic").encode
+    return encode(msgspec.json.decode(one.item.payload)) == encode(msgspec.json.decode(other.item.payload))
+
+
+async def _all_or_nothing(conn: Connection, meeting: Meeting, works: Sequence[Work]) -> None:
+    """The batch asked to be applied whole: if one item was not, undo all and say which."""
+    culprit = next((w for w in works if w.verdict is not None and w.verdict.status != "ok"), None)
+    if culprit is None:
+        return
+    await meeting.undo(conn)
+    record.abort(works, culprit)

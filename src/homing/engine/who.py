@@ -1,0 +1,50 @@
+"""Is the caller still who the access token says? Asked in the database on every sync call."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import msgspec
+from psycopg import sql
+
+from homing.engine.caller import Claims
+from homing.engine.statement import Statement
+from homing.postgres.sql import Connection, load
+from homing.protocol.errors import Problem
+
+
+class Who(msgspec.Struct):
+    """The user behind a session and, where the call names one, the device."""
+
+    role: str
+    valid: bool
+    device_id: UUID | None
+    status: str | None
+    own: bool | None
+
+
+_IS_CALLER = Statement(sql.SQL(load("homing.engine", "is_caller")))
+
+
+async def read_who(conn: Connection, claims: Claims) -> Who | None:
+    """None: no such user or session."""
+    row = await (
+        await _IS_CALLER.run(conn, {"user": claims.user_id, "session": claims.session_id, "device": claims.device_name})
+    ).fetchone()
+    return None if row is None else Who(*row)
+
+
+def check_caller(who: Who | None, claims: Claims, *, device_needed: bool) -> None:
+    """Whether the access token still holds. Raises Problem with what the client does next."""
+    if who is None or not who.valid or who.role != claims.role:
+        raise Problem("unauthenticated")
+    if claims.device_name is None:
+        if device_needed:
+            raise Problem("device_unknown", "Sign in with a device_id: this call is about a device.")
+        return
+    if who.device_id is None or not who.own:
+        raise Problem("device_unknown")
+    if who.status == "revoked":
+        raise Problem("device_revoked")
+    if who.status == "suspended":
+        raise Problem("device_suspended")

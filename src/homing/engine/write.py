@@ -1,0 +1,224 @@
+"""Writing: each group of decided edits is one statement.
+
+A group is edits of one table, one action and one set of columns; its rows go as one JSON array that PostgreSQL takes
+apart itself. The statement also checks what only the database can see in the same breath: that a created row lies in a
+scope the caller holds, that it refers only to rows the caller may see, that an updated row stays in reach. A row that
+fails such a check is not written; the caller of this module learns which rows were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+from psycopg import sql
+
+from homing.engine.bind import Bound
+from homing.engine.statement import Statement
+from homing.engine.tables import BoundTable, Column
+
+Kind = Literal["create", "update", "delete"]
+STATEMENTS_MAX = 400
+"""Composed statements kept: one a table, action and set of columns. Clients that vary the columns must not fill memory."""
+
+
+@dataclass(slots=True)
+class Row:
+    """One row to write: its key, and for create and update the JSON object of its columns (with ``homing_id``)."""
+
+    row_id: str
+    doc: bytes
+    owner: Any = None
+
+
+@dataclass(slots=True)
+class Group:
+    """Rows of one table, one action, one set of columns. ``supplied``: columns the client gave."""
+
+    table: BoundTable
+    kind: Kind
+    columns: tuple[str, ...]
+    supplied: frozenset[str] = frozenset()
+    rows: list[Row] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a row: its version, or which check stopped it."""
+
+    version: int | None
+    stopped: Literal["forbidden", "fk_missing", "not_found"] | None = None
+
+
+class Writers:
+    """The composed statements of one database."""
+
+    def __init__(self, bound: Bound) -> None:
+        self._by_name = {table.name: table for table in bound.tables}
+        self._statements: dict[tuple[Any, ...], Statement] = {}
+
+    def statement(self, group: Group) -> Statement:
+        """The statement that writes a group like this one."""
+        signature = (group.table.id, group.kind, group.columns, group.supplied)
+        found = self._statements.get(signature)
+        if found is None:
+            if len(self._statements) >= STATEMENTS_MAX:
+                self._statements.clear()
+            compose = {"create": _insert, "update": _update, "delete": _delete}[group.kind]
+            found = self._statements[signature] = Statement(compose(group, self._by_name))
+        return found
+
+
+def params_of(group: Group, *, user: UUID, device: UUID | None) -> dict[str, Any]:
+    """The parameters of a group's statement."""
+    return {
+        "docs": "[" + b",".join(row.doc for row in group.rows).decode() + "]",
+        "ids": [row.row_id for row in group.rows],
+        "user": user,
+        "device": device,
+    }
+
+
+def written(group: Group, rows: Sequence[Any]) -> dict[str, Written]:
+    """Row id → what became of it. A row the statement said nothing of was not there."""
+    found: dict[str, Written] = {row.row_id: Written(None, "not_found") for row in group.rows}
+    for row_id, version, held, referred in rows:
+        if not referred:
+            found[row_id] = Written(None, "fk_missing")
+        elif not held:
+            found[row_id] = Written(None, "forbidden")
+        else:
+            found[row_id] = Written(version)
+    return found
+
+
+def doc(row_id: str, members: Mapping[str, bytes | msgspec.Raw]) -> bytes:
+    """A row's JSON object: its key as ``homing_id``, and its columns as raw JSON."""
+    parts = [b'"homing_id":' + msgspec.json.encode(row_id)]
+    parts += [b'"%s":%s' % (name.encode(), bytes(value)) for name, value in members.items()]
+    return b"{" + b",".join(parts) + b"}"
+
+
+def _input(group: Group) -> sql.Composable:
+    """The rows as SQL: ``x`` with homing_id and one column for each given one, named apart from the table's own."""
+    table = group.table
+    declared = [sql.SQL("homing_id text")]
+    selected: list[sql.Composable] = [sql.SQL("r.homing_id::{} AS homing_id").format(sql.SQL(table.key_type))]
+    for name in group.columns:
+        column = table.columns[name]
+        declared.append(sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(column.wire.declared)))  # type: ignore[arg-type]
+        selected.append(sql.SQL("{} AS {}").format(table.write_sql(column, "r"), sql.Identifier(name)))
+    return sql.SQL("SELECT {} FROM json_to_recordset(%(docs)s::text::json) AS r({})").format(
+        sql.SQL(", ").join(selected), sql.SQL(", ").join(declared)
+    )
+
+
+def _insert(group: Group, by_name: Mapping[str, BoundTable]) -> sql.Composable:
+    table = group.table
+    key = table.key.name
+    fills = {name: text for name, text in table.declared.fill.items() if name not in group.columns}
+    # Scope keys may be made of columns nobody gave: they take part with their default, as they will in the row.
+    defaults: dict[str, Column] = {
+        column.name: column
+        for column in table.columns.values()
+        if column.name not in group.columns
+        and column.name not in fills
+        and column.name != key
+        and not column.generated
+        and any(column.name in scope.expression for scope in table.scope_keys)
+    }
+    names = [key, *(c for c in group.columns if c != key), *fills, *defaults]
+    row: list[sql.Composable] = [sql.SQL("i.homing_id AS {}").format(sql.Identifier(key))]
+    row += [sql.Identifier("i", name) for name in group.columns if name != key]
+    row += [sql.SQL("({}) AS {}").format(sql.SQL(text), sql.Identifier(name)) for name, text in fills.items()]
+    row += [
+        sql.SQL("({}) AS {}").format(sql.SQL(column.default or "NULL"), sql.Identifier(name))
+        for name, column in defaults.items()
+    ]
+    others = [
+        sql.SQL("NULL::{} AS {}").format(sql.SQL(c.wire.declared), sql.Identifier(c.name))
+        for c in table.columns.values()
+        if c.name not in names and any(c.name in scope.expression for scope in table.scope_keys)
+    ]
+    listed = sql.SQL(", ").join(sql.Identifier(name) for name in names)
+    return sql.SQL(
+        "WITH input AS MATERIALIZED ({input}), full_rows AS MATERIALIZED (SELECT {row} FROM input AS i),"
+        " judged AS MATERIALIZED (SELECT {listed}, {held} AS homing_held, {referred} AS homing_referred"
+        " FROM (SELECT * {others} FROM full_rows) AS homing_row),"
+        " made AS (INSERT INTO {table} ({listed}) SELECT {listed} FROM judged WHERE homing_held AND homing_referred"
+        " RETURNING {key} AS made_id, version)"
+        " SELECT judged.{key}::text, made.version, homing_held, homing_referred"
+        " FROM judged LEFT JOIN made ON made.made_id = judged.{key}"
+    ).format(
+        input=_input(group),
+        row=sql.SQL(", ").join(row),
+        others=sql.SQL(", ").join([sql.SQL(""), *others]) if others else sql.SQL(""),
+        listed=listed,
+        held=table.held_sql(),
+        referred=_referred(group, by_name),
+        table=table.qualified,
+        key=sql.Identifier(key),
+    )
+
+
+def _referred(group: Group, by_name: Mapping[str, BoundTable], alias: str | None = None) -> sql.Composable:
+    """Every reference the client gave is to a row that it may see: a reference must not tell whether an invisible row
+    exists."""
+    table = group.table
+    parts: list[sql.Composable] = []
+    for name in group.columns:
+        reference = table.references.get(name)
+        if name not in group.supplied or reference is None or reference.table not in by_name:
+            continue
+        target = by_name[reference.table]
+        value = sql.Identifier(alias, name) if alias else sql.Identifier("homing_row", name)
+        parts.append(
+            sql.SQL(
+                "({v} IS NULL OR EXISTS (SELECT FROM {target} AS homing_target WHERE homing_target.{to} = {v} AND {held}))"
+            ).format(
+                v=value,
+                to=sql.Identifier(reference.to_column),
+                target=target.qualified,
+                held=target.held_sql(),
+            )
+        )
+    return sql.SQL("({})").format(sql.SQL(" AND ").join(parts)) if parts else sql.SQL("true")
+
+
+def _update(group: Group, by_name: Mapping[str, BoundTable]) -> sql.Composable:
+    table = group.table
+    key = sql.Identifier(table.key.name)
+    moves = any(name in scope.expression for scope in table.scope_keys for name in group.columns)
+    return sql.SQL(
+        "WITH input AS MATERIALIZED ({input}), judged AS MATERIALIZED (SELECT *, {referred} AS homing_referred FROM input),"
+        " given AS (SELECT homing_id AS homing_key, {values} FROM judged WHERE homing_referred),"
+        " made AS (UPDATE {table} AS homing_old SET {sets} FROM given WHERE homing_old.{key} = given.homing_key"
+        " RETURNING homing_old.*)"
+        " SELECT judged.homing_id::text, m.version, coalesce(m.held, true), homing_referred"
+        " FROM judged JOIN (SELECT {key} AS made_id, version, {held} AS held FROM made) AS m ON m.made_id = judged.homing_id"
+        " UNION ALL SELECT homing_id::text, NULL, true, false FROM judged WHERE NOT homing_referred"
+    ).format(
+        input=_input(group),
+        referred=_referred(group, by_name, "input"),
+        values=sql.SQL(", ").join(
+            sql.SQL("judged.{} AS {}").format(sql.Identifier(name), sql.Identifier(f"homing_v{n}"))
+            for n, name in enumerate(group.columns)
+        ),
+        sets=sql.SQL(", ").join(
+            sql.SQL("{} = given.{}").format(sql.Identifier(name), sql.Identifier(f"homing_v{n}"))
+            for n, name in enumerate(group.columns)
+        ),
+        table=table.qualified,
+        key=key,
+        held=table.held_sql() if moves else sql.SQL("true"),
+    )
+
+
+def _delete(group: Group, _by_name: Mapping[str, BoundTable]) -> sql.Composable:
+    table = group.table
+    return sql.SQL(
+        "DELETE FROM {table} WHERE {key} = ANY (%(ids)s::text[]::{type}[]) RETURNING {key}::text, version, true, true"
+    ).format(table=table.qualified, key=sql.Identifier(table.key.name), type=sql.SQL(table.key_type))
