@@ -6,8 +6,9 @@ names, and one more fetches schemas that this process has not compiled yet, whic
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from homing.apps.fieldwork import forms
@@ -36,19 +37,20 @@ class Version:
 
 async def judge(conn: Connection, edits: Sequence[Edit], who: Who) -> None:
     """Refuse edits that their form version does not allow; complete ``form_id`` (from a code) and ``form_version``."""
-    judged: list[tuple[Edit, Named]] = []
+    judged: list[tuple[Edit, Named, Any]] = []
+    # Rows as the batch's own edits leave them: what an update stands on may have come just before it.
+    standing: dict[str | None, Mapping[str, Any]] = {}
     for edit in edits:
-        if edit.action == "delete":
+        before = standing.get(edit.row_id) or edit.old or {}
+        if edit.action == "update" and who.role != "OWNER" and before.get("status", "pending") != "pending":
+            edit.refuse("check_failed", f"the submission was {before['status']}; only the office can change it now")
             continue
-        if edit.old is not None and who.role != "OWNER" and edit.old["status"] != "pending":
-            edit.refuse("check_failed", f"the submission was {edit.old['status']}; only the office can change it now")
-            continue
-        named = _named(edit)
-        if named is not None:
-            judged.append((edit, named))
-    found = await _find_versions(conn, {named for _, named in judged})
+        after = standing[edit.row_id] = {**before, **edit.values}
+        if edit.action != "delete" and (named := _named(edit, after)) is not None:
+            judged.append((edit, named, after.get("data")))
+    found = await _find_versions(conn, {named for _, named, _ in judged})
     validators = await _validators(conn, {v.id for v in found.values() if v.id is not None})
-    for edit, named in judged:
+    for edit, named, data in judged:
         version = found.get(named)
         if version is None:
             edit.refuse("fk_missing", f"there is no form {named.form!r}", "/form_id")
@@ -57,9 +59,7 @@ async def judge(conn: Connection, edits: Sequence[Edit], who: Who) -> None:
             edit.refuse("fk_missing", f"form {named.form!r} {missing}", "/form_version")
         else:
             _complete(edit, version)
-            data = edit.values["data"] if "data" in edit.values else (edit.old or {}).get("data")
-            faults = forms.data_faults(validators[version.id], data)
-            if faults and (edit.old is None or "data" in edit.values or _moved(edit)):
+            if faults := forms.data_faults(validators[version.id], data):
                 edit.refuse("invalid_value", forms.sentence(faults), faults[0].path)
 
 
@@ -82,20 +82,15 @@ def place_is_readable(edit: Edit) -> Refusal | None:
     return None
 
 
-def _named(edit: Edit) -> Named | None:
+def _named(edit: Edit, after: Mapping[str, Any]) -> Named | None:
     """The version to judge by; None where nothing needs judging, or the value is no name at all (its type is refused
     elsewhere, like any column's)."""
-    if edit.old is not None and not _moved(edit) and "data" not in edit.values:
+    if edit.action == "update" and not edit.values.keys() & {"data", "form_id", "form_version"}:
         return None
-    form = edit.values.get("form_id", (edit.old or {}).get("form_id"))
-    version = edit.values.get("form_version", (edit.old or {}).get("form_version"))
+    form, version = after.get("form_id"), after.get("form_version")
     if not isinstance(form, str) or not isinstance(version, str | None):
         return None
     return Named(form, version)
-
-
-def _moved(edit: Edit) -> bool:
-    return "form_id" in edit.values or "form_version" in edit.values
 
 
 def _complete(edit: Edit, version: Version) -> None:
