@@ -131,7 +131,7 @@ class Bucket:
         return attempts
 
     async def create_piece(self, path: str, data: bytes) -> None:
-        with _reached():
+        with _written():
             try:
                 await obstore.put_async(self._objects, path, data, mode="create")
             except AlreadyExistsError:
@@ -155,7 +155,7 @@ class Bucket:
                 yield chunk
             promise.insist(measure.found())  # an error here, before the last part is committed, leaves no object
 
-        with _reached():
+        with _written():
             await obstore.put_async(
                 self._objects,
                 path,
@@ -263,7 +263,20 @@ def _reached() -> Iterator[None]:
     try:
         yield
     except BaseError as error:
-        raise Problem("unavailable", "The media store cannot be reached.") from error
+        raise _away() from error
+
+
+@contextmanager
+def _written() -> Iterator[None]:
+    try:
+        with _reached():
+            yield
+    except FileNotFoundError as error:  # there is no such bucket
+        raise _away() from error
+
+
+def _away() -> Problem:
+    return Problem("unavailable", "The media store cannot be reached.")
 
 
 def _file(key: str) -> str:

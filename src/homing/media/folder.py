@@ -50,7 +50,7 @@ class Folder:
         self._files = root / "files"
         self._parts = root / "parts"
         self._lock = root / "lock"
-        for place in (self._files, self._parts):
+        for place in (root, self._files, self._parts):  # each by name: parents made on the way get other rights
             place.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock.touch(mode=0o600)
 

@@ -45,5 +45,6 @@ def checked_type(content_type: str) -> str:
 
 def attachment(filename: str) -> str:
     """The Content-Disposition header (RFC 6266) that makes a browser save the file under this name."""
-    plain = re.sub(r'[^ !#-\[\]-~]|["%]', "_", unicodedata.normalize("NFKD", filename))
+    letters = "".join(each for each in unicodedata.normalize("NFKD", filename) if not unicodedata.combining(each))
+    plain = re.sub(r'[^ !#-\[\]-~]|["%]', "_", letters)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"
