@@ -199,7 +199,7 @@ async def _apply(conn: Connection, file: _File) -> None:
 
 
 async def _run(conn: Connection, file: _File, text: str) -> None:
-    await conn.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'", prepare=False)
+    await conn.execute("SELECT set_config('lock_timeout', %s, true)", [f"{LOCK_SECONDS}s"], prepare=False)
     try:
         # Without parameters psycopg sends the text as it is: several statements, percent signs and all.
         await conn.execute(text, prepare=False)
