@@ -85,7 +85,7 @@ class Readers:
         if table.id not in self._rows:
             self._rows[table.id] = Statement(
                 sql.SQL(
-                    "SELECT t.{key}::text, t.version, t.changed::text, {payload}::text FROM {table} AS t"
+                    "SELECT t.{key}::text, t.{version}, t.changed::text, {payload}::text FROM {table} AS t"
                     " WHERE t.{key} = ANY (%(ids)s::text[]::{type}[]) AND {held} ORDER BY t.{key} FOR NO KEY UPDATE OF t"
                 ).format(
                     key=sql.Identifier(table.key.name),
@@ -93,6 +93,7 @@ class Readers:
                     table=table.qualified,
                     type=sql.SQL(table.key_type),
                     held=table.held_sql(),
+                    version=table.version_sql,
                 )
             )
         return self._rows[table.id]
@@ -158,13 +159,13 @@ SELECT w.n, {payload}::text,
             'edited_at', e.edited_at, 'fields', (SELECT json_agg(f) FROM jsonb_object_keys(e.changes) f))
             ORDER BY e.version), '[]')::text FROM entries e WHERE e.n = w.n)
 FROM wanted w
-JOIN {table} AS t ON t.{key} = w.row_id::{type}
+JOIN {table} AS homing_row ON homing_row.{key} = w.row_id::{type}
 CROSS JOIN LATERAL (
     SELECT coalesce(jsonb_object_agg(f.key, f.old), '{{}}') AS overlay FROM (
         SELECT DISTINCT ON (c.key) c.key, c.value -> 0 AS old FROM entries e CROSS JOIN LATERAL jsonb_each(e.changes) c
         WHERE e.n = w.n ORDER BY c.key, e.version) f
 ) o
-CROSS JOIN LATERAL jsonb_populate_record(t, o.overlay) AS b
+CROSS JOIN LATERAL jsonb_populate_record(homing_row, o.overlay) AS b
 """
 
 

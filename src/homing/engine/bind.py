@@ -18,7 +18,7 @@ from psycopg.rows import dict_row
 
 from homing.declare import Catalogue, DeclarationError, Mistake, Table
 from homing.engine import stamps
-from homing.engine.tables import STAMP_COLUMNS, BoundTable, Column, Reference, ScopeKey
+from homing.engine.tables import CHANGED, OTHER_VERSION, VERSION, BoundTable, Column, Reference, ScopeKey
 from homing.postgres.codec import wire_type
 from homing.postgres.sql import load
 
@@ -121,11 +121,13 @@ async def _bind_table(
     if len(keys) != 1:
         mistake(f"it needs a primary key of one column to be synced (it has {len(keys)})")
         return None, wrong
+    own = any(row["name"] == VERSION and row["sql_type"] != "integer" for row in rows)
+    version = OTHER_VERSION if own else VERSION
     columns: dict[str, Column] = {}
     hidden: list[str] = [name for name in table.hide if any(r["name"] == name for r in rows)]
     for row in rows:
         name = row["name"]
-        if name in STAMP_COLUMNS or name in table.hide:
+        if name in (version, CHANGED) or name in table.hide:
             continue
         labels = tuple(row["labels"] or ())
         wire = wire_type(
@@ -203,6 +205,7 @@ async def _bind_table(
             references=references,
             extra=table.extra,
             unique=unique,
+            version=version,
         ),
         wrong,
     )
@@ -252,7 +255,7 @@ async def _install(conn: AsyncConnection[Any], table: BoundTable, *, install: bo
         return
     async with conn.transaction():
         await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('homing stamps', 0))")
-        await stamps.add_columns(conn, table.qualified)
+        await stamps.add_columns(conn, table)
         for statement in stamps.statements(table):
             await conn.execute(statement)
         await conn.execute("UPDATE homing.synced_tables SET triggers = %s WHERE id = %s", [wanted, table.id])

@@ -202,7 +202,7 @@ class Feeds:
             "'who', (SELECT row_to_json(w) FROM who w),"
             " 'snapshot', pg_current_snapshot()::text, 'epoch', e.epoch, 'floor', e.floor::text,"
             " 'reason', e.reason, 'digest', encode(d.digest, 'hex'),"
-            " 'scopes', CASE WHEN d.digest <> %(guess)s::bytea THEN (SELECT json_agg(scope) FROM held) END)::text"
+            " 'scopes', CASE WHEN d.digest <> %(guess)s::bytea THEN (SELECT coalesce(json_agg(scope), '[]') FROM held) END)::text"
             " FROM homing.epoch e, digest d{page}"
         ).format(
             who=sql.SQL(load(__package__, "is_caller")),
@@ -229,7 +229,9 @@ class Feeds:
             if delta.since is not None and not delta.possible.scopes:
                 # Made after the device's snapshot, so it never had it: naming it would tell of a row it may not see.
                 conditions.append(
-                    sql.SQL("NOT (t.version = 1 AND NOT pg_visible_in_snapshot(t.changed, %(since)s::pg_snapshot))")
+                    sql.SQL("NOT (t.{} = 1 AND NOT pg_visible_in_snapshot(t.changed, %(since)s::pg_snapshot))").format(
+                        table.version_sql
+                    )
                 )
         else:
             conditions += [
@@ -272,12 +274,13 @@ class Feeds:
     def _change(table: BoundTable) -> sql.Composable:
         return sql.SQL(
             'concat(\'{{"id":\', to_json(t.{pk}::text), \',"resource_type":\', {name}, \',"action":"\','
-            " CASE WHEN t.version = 1 THEN 'create' ELSE 'update' END, '\",\"payload\":', {payload}::text,"
-            " ',\"server_version\":', t.version, '}}')"
+            " CASE WHEN t.{version} = 1 THEN 'create' ELSE 'update' END, '\",\"payload\":', {payload}::text,"
+            " ',\"server_version\":', t.{version}, '}}')"
         ).format(
             pk=sql.Identifier(table.key.name),
             name=sql.Literal(f'"{table.resource_type}"'),
             payload=table.payload_sql(),
+            version=table.version_sql,
         )
 
     @staticmethod

@@ -25,18 +25,18 @@ import hashlib
 
 from psycopg import AsyncConnection, sql
 
-from homing.engine.tables import BoundTable, ScopeKey
+from homing.engine.tables import CHANGED, BoundTable, ScopeKey
 
 _STAMP = """
 CREATE OR REPLACE FUNCTION {stamp}() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $body$
 BEGIN
     IF TG_OP = 'INSERT' THEN
-        NEW.version := 1;
+        NEW.{version} := 1;
     ELSE
         IF NEW.{key} IS DISTINCT FROM OLD.{key} THEN
             RAISE EXCEPTION 'the key of a synced row cannot change' USING ERRCODE = 'integrity_constraint_violation';
         END IF;
-        NEW.version := OLD.version + 1;
+        NEW.{version} := OLD.{version} + 1;
     END IF;
     NEW.changed := pg_current_xact_id();
     RETURN NEW;
@@ -47,7 +47,8 @@ _CREATED = """
 CREATE OR REPLACE FUNCTION {created}() RETURNS trigger LANGUAGE plpgsql AS $body$
 BEGIN
     INSERT INTO homing.history (table_id, row_id, version, action, actor, device_id, batch_id)
-    SELECT {id}, n.{key}::text, n.version, 'create', {actor}, {device}, {batch} FROM new_rows n;
+    SELECT {id}, homing_new.{key}::text, homing_new.{version}, 'create', {actor}, {device}, {batch}
+    FROM new_rows AS homing_new;
     RETURN NULL;
 END $body$
 """
@@ -56,10 +57,10 @@ _UPDATED = """
 CREATE OR REPLACE FUNCTION {updated}() RETURNS trigger LANGUAGE plpgsql AS $body$
 BEGIN
     INSERT INTO homing.history (table_id, row_id, version, action, changes, actor, device_id, batch_id)
-    SELECT {id}, n.{key}::text, n.version, 'update',
-           homing.changed_fields(to_jsonb(o) - {left_out}::text[], to_jsonb(n) - {left_out}::text[]),
+    SELECT {id}, homing_new.{key}::text, homing_new.{version}, 'update',
+           homing.changed_fields(to_jsonb(homing_old) - {left_out}::text[], to_jsonb(homing_new) - {left_out}::text[]),
            {actor}, {device}, {batch}
-    FROM new_rows n JOIN old_rows o ON o.{key} = n.{key};
+    FROM new_rows AS homing_new JOIN old_rows AS homing_old ON homing_old.{key} = homing_new.{key};
     RETURN NULL;
 END $body$
 """
@@ -84,10 +85,10 @@ BEGIN
     FROM ({all_scopes}) AS d(scope, row_id) WHERE d.scope IS NOT NULL
     ON CONFLICT (scope, table_id, row_id) DO UPDATE SET xid = excluded.xid;
     INSERT INTO homing.history (table_id, row_id, version, action, changes, actor, device_id, batch_id)
-    SELECT {id}, o.{key}::text, o.version, 'delete',
-           (SELECT jsonb_object_agg(e.key, jsonb_build_array(e.value)) FROM jsonb_each(to_jsonb(o) - {left_out}::text[]) e),
+    SELECT {id}, homing_old.{key}::text, homing_old.{version}, 'delete',
+           (SELECT jsonb_object_agg(e.key, jsonb_build_array(e.value)) FROM jsonb_each(to_jsonb(homing_old) - {left_out}::text[]) e),
            {actor}, {device}, {batch}
-    FROM old_rows o;
+    FROM old_rows AS homing_old;
     RETURN NULL;
 END $body$
 """
@@ -124,9 +125,10 @@ def _parts(table: BoundTable) -> dict[str, sql.Composable]:
     return {
         "id": sql.Literal(table.id),
         "key": key,
+        "version": table.version_sql,
         "table": table.qualified,
         "name_text": sql.SQL(table.name.replace("'", "").replace("$", "")),
-        "left_out": sql.Literal(["version", "changed"]),
+        "left_out": sql.Literal([table.version, CHANGED]),
         "actor": sql.SQL(_ACTOR),
         "device": sql.SQL(_DEVICE),
         "batch": sql.SQL(_BATCH),
@@ -137,7 +139,10 @@ def _parts(table: BoundTable) -> dict[str, sql.Composable]:
             sql.SQL("SELECT {}").format(_scope_sql(k, "NEW")) for k in table.scope_keys
         ),
         "all_scopes": sql.SQL(" UNION ALL ").join(
-            sql.SQL("SELECT {} , o.{}::text FROM old_rows o").format(_scope_sql(k, "o"), key) for k in table.scope_keys
+            sql.SQL("SELECT {}, homing_old.{}::text FROM old_rows AS homing_old").format(
+                _scope_sql(k, "homing_old"), key
+            )
+            for k in table.scope_keys
         ),
         **{word: _function(table, word) for word in ("stamp", "created", "updated", "moved", "deleted", "truncated")},
     }
@@ -169,7 +174,7 @@ def statements(table: BoundTable) -> list[sql.Composed]:
         (
             "homing_stamp_insert",
             "BEFORE INSERT ON {table} FOR EACH ROW"
-            " WHEN (NEW.version IS DISTINCT FROM 1 OR NEW.changed IS DISTINCT FROM pg_current_xact_id())"
+            " WHEN (NEW.{version} IS DISTINCT FROM 1 OR NEW.changed IS DISTINCT FROM pg_current_xact_id())"
             " EXECUTE FUNCTION {stamp}()",
         ),
         ("homing_stamp_update", "BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION {stamp}()"),
@@ -222,7 +227,7 @@ def _short(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-async def add_columns(conn: AsyncConnection, table: sql.Composable) -> None:
+async def add_columns(conn: AsyncConnection, table: BoundTable) -> None:
     """Add the two stamp columns where they are missing. A constant default, so that no table is rewritten; existing
     rows count as changed by this transaction, so every device gets them."""
     cursor = await conn.execute("SELECT pg_current_xact_id()::text")
@@ -230,11 +235,13 @@ async def add_columns(conn: AsyncConnection, table: sql.Composable) -> None:
     assert row is not None
     await conn.execute(
         sql.SQL(
-            "ALTER TABLE {table} ADD COLUMN IF NOT EXISTS version integer NOT NULL DEFAULT 1,"
+            "ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {version} integer NOT NULL DEFAULT 1,"
             " ADD COLUMN IF NOT EXISTS changed xid8 NOT NULL DEFAULT {now}"
-        ).format(table=table, now=sql.Literal(row[0]))
+        ).format(table=table.qualified, version=table.version_sql, now=sql.Literal(row[0]))
     )
-    await conn.execute(sql.SQL("ALTER TABLE {} ALTER COLUMN changed SET DEFAULT pg_current_xact_id()").format(table))
+    await conn.execute(
+        sql.SQL("ALTER TABLE {} ALTER COLUMN changed SET DEFAULT pg_current_xact_id()").format(table.qualified)
+    )
 
 
 def digest(table: BoundTable) -> bytes:

@@ -16,7 +16,10 @@ from psycopg import sql
 from homing.declare import Rights, Table
 from homing.postgres.codec import WireType
 
-STAMP_COLUMNS = ("version", "changed")
+CHANGED = "changed"
+VERSION = "version"
+OTHER_VERSION = "row_version"
+"""Name of the version stamp in tables that have a ``version`` of their own, which is no integer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,8 @@ class BoundTable:
     references: Mapping[str, Reference]
     extra: Mapping[str, Any]
     unique: tuple[frozenset[str], ...] = ()
+    version: str = VERSION
+    """The stamp column that counts versions."""
     readers: dict[tuple[str, str], msgspec.json.Decoder[Any]] = field(default_factory=dict)
 
     @property
@@ -76,6 +81,11 @@ class BoundTable:
     def qualified(self) -> sql.Composable:
         """``"schema"."table"``"""
         return sql.Identifier(self.declared.schema, self.declared.table)
+
+    @property
+    def version_sql(self) -> sql.Composable:
+        """The name of the stamp column that counts versions."""
+        return sql.Identifier(self.version)
 
     def rights(self, role: str) -> Rights:
         return self.declared.write.get(role, _NONE)
@@ -91,7 +101,9 @@ class BoundTable:
             sql.SQL("{} AS {}").format(self.read_sql(column, alias), sql.Identifier(column.name))
             for column in self.columns.values()
         ]
-        return sql.SQL("row_to_json((SELECT r FROM (SELECT {}) AS r))").format(sql.SQL(", ").join(parts))
+        return sql.SQL("row_to_json((SELECT homing_payload FROM (SELECT {}) AS homing_payload))").format(
+            sql.SQL(", ").join(parts)
+        )
 
     def read_sql(self, column: Column, alias: str = "t") -> sql.Composable:
         """One column in wire form."""

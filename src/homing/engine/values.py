@@ -17,7 +17,7 @@ from uuid import UUID
 import msgspec
 
 from homing.declare import Refusal
-from homing.engine.tables import BoundTable, Column
+from homing.engine.tables import CHANGED, BoundTable, Column
 from homing.postgres.codec import sentence
 
 _NUL = re.compile(rb"\\u0000")
@@ -56,7 +56,7 @@ def read(table: BoundTable, action: str, given: dict[str, msgspec.Raw], writable
             if name not in writable:
                 return Refusal("read_only_column", f"{name} cannot be given", f"/{name}")
             extra_raw[name] = value
-        elif name in ("version", "changed"):
+        elif name in (table.version, CHANGED):
             return Refusal("read_only_column", f"{name} is kept by the server", f"/{name}")
         else:
             return Refusal("unknown_column", f"{table.resource_type} has no {name[:63]}", f"/{name[:63]}")

@@ -149,8 +149,8 @@ def _insert(group: Group, by_name: Mapping[str, BoundTable]) -> sql.Composable:
         " judged AS MATERIALIZED (SELECT {listed}, {held} AS homing_held, {referred} AS homing_referred"
         " FROM (SELECT * {others} FROM full_rows) AS homing_row),"
         " made AS (INSERT INTO {table} ({listed}) SELECT {listed} FROM judged WHERE homing_held AND homing_referred"
-        " RETURNING {key} AS made_id, version)"
-        " SELECT judged.{key}::text, made.version, homing_held, homing_referred"
+        " RETURNING {key} AS made_id, {version} AS made_version)"
+        " SELECT judged.{key}::text, made.made_version, homing_held, homing_referred"
         " FROM judged LEFT JOIN made ON made.made_id = judged.{key}"
     ).format(
         input=_input(group),
@@ -161,6 +161,7 @@ def _insert(group: Group, by_name: Mapping[str, BoundTable]) -> sql.Composable:
         referred=_referred(group, by_name),
         table=table.qualified,
         key=sql.Identifier(key),
+        version=table.version_sql,
     )
 
 
@@ -197,8 +198,8 @@ def _update(group: Group, by_name: Mapping[str, BoundTable]) -> sql.Composable:
         " given AS (SELECT homing_id AS homing_key, {values} FROM judged WHERE homing_referred),"
         " made AS (UPDATE {table} AS homing_old SET {sets} FROM given WHERE homing_old.{key} = given.homing_key"
         " RETURNING homing_old.*)"
-        " SELECT judged.homing_id::text, m.version, coalesce(m.held, true), homing_referred"
-        " FROM judged JOIN (SELECT {key} AS made_id, version, {held} AS held FROM made) AS m ON m.made_id = judged.homing_id"
+        " SELECT judged.homing_id::text, m.made_version, coalesce(m.held, true), homing_referred"
+        " FROM judged JOIN (SELECT {key} AS made_id, {version} AS made_version, {held} AS held FROM made) AS m ON m.made_id = judged.homing_id"
         " UNION ALL SELECT homing_id::text, NULL, true, false FROM judged WHERE NOT homing_referred"
     ).format(
         input=_input(group),
@@ -213,6 +214,7 @@ def _update(group: Group, by_name: Mapping[str, BoundTable]) -> sql.Composable:
         ),
         table=table.qualified,
         key=key,
+        version=table.version_sql,
         held=table.held_sql() if moves else sql.SQL("true"),
     )
 
@@ -220,5 +222,10 @@ def _update(group: Group, by_name: Mapping[str, BoundTable]) -> sql.Composable:
 def _delete(group: Group, _by_name: Mapping[str, BoundTable]) -> sql.Composable:
     table = group.table
     return sql.SQL(
-        "DELETE FROM {table} WHERE {key} = ANY (%(ids)s::text[]::{type}[]) RETURNING {key}::text, version, true, true"
-    ).format(table=table.qualified, key=sql.Identifier(table.key.name), type=sql.SQL(table.key_type))
+        "DELETE FROM {table} WHERE {key} = ANY (%(ids)s::text[]::{type}[]) RETURNING {key}::text, {version}, true, true"
+    ).format(
+        table=table.qualified,
+        key=sql.Identifier(table.key.name),
+        type=sql.SQL(table.key_type),
+        version=table.version_sql,
+    )
