@@ -54,6 +54,7 @@ class Table:
     effects: tuple[Hook, ...]
     hide: frozenset[str]
     fill: Mapping[str, str]
+    named: Mapping[str, str]
     extra: Mapping[str, Any]
     soft_delete: str | None
     place: Place
@@ -110,6 +111,7 @@ class App:
         effects: Sequence[Hook] = (),
         hide: Sequence[str] = (),
         fill: Mapping[str, str] | None = None,
+        named: Mapping[str, str] | None = None,
         extra: Mapping[str, Any] | None = None,
         soft_delete: str | None = None,
         resource_type: str | None = None,
@@ -120,7 +122,8 @@ class App:
         (or several) over the row's own columns that gives its key; NULL means not in that scope. ``write`` maps a role
         to its rights; a role that is not named only reads. ``fill`` maps a column to an SQL expression (parameters
         ``%(user)s``, ``%(device)s``) used on create when the client gave no value. ``hide`` names columns that never
-        travel. ``extra`` maps members of the payload that are no columns to their msgspec types; hooks get them.
+        travel. ``named`` maps a column that refers to rows to a query of (name, key) for the parameter ``%(names)s``, a
+        text array: clients may then give such a name in place of the key. ``extra`` maps members of the payload that are no columns to their msgspec types; hooks get them.
         ``soft_delete`` names a boolean column that a device's delete sets instead of removing the row.
         """
         schema, _, name = table.rpartition(".")
@@ -137,6 +140,7 @@ class App:
             effects=tuple(effects),
             hide=frozenset(hide),
             fill=dict(fill or {}),
+            named={k: v.strip().rstrip(";") for k, v in (named or {}).items()},
             extra=dict(extra or {}),
             soft_delete=soft_delete,
             place=_caller(),

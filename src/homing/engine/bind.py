@@ -148,6 +148,7 @@ async def _bind_table(
     named_columns = {
         "hide": table.hide,
         "fill": set(table.fill),
+        "named": set(table.named),
         "merge": set(table.merge.fields),
         "soft_delete": {table.soft_delete} - {None},
         **{
@@ -182,6 +183,8 @@ async def _bind_table(
     scope_keys.sort(key=lambda key: not key.constant)
     for column, expression in table.fill.items():
         wrong += await _try_query(conn, table.place, f"table {table.name}: fill[{column!r}]", f"SELECT {expression}")
+    for column, query in table.named.items():
+        wrong += await _try_query(conn, table.place, f"table {table.name}: named[{column!r}]", query, columns=2)
     if wrong:
         return None, wrong
     references = {
@@ -228,13 +231,16 @@ async def _type_of(conn: AsyncConnection[Any], table: Table, expression: str) ->
     return row[0], None
 
 
-async def _try_query(conn: AsyncConnection[Any], place: Any, what: str, query: str) -> list[Mistake]:
-    params = {"user": _NOBODY, "device": _NOBODY}
+async def _try_query(
+    conn: AsyncConnection[Any], place: Any, what: str, query: str, *, columns: int = 1
+) -> list[Mistake]:
+    params = {"user": _NOBODY, "device": _NOBODY, "names": [""]}
     try:
         async with conn.transaction(force_rollback=True):
             cursor = await conn.execute(query, params)
-            if cursor.description is None or len(cursor.description) != 1:
-                return [Mistake(place, f"{what}: it must give one column")]
+            if cursor.description is None or len(cursor.description) != columns:
+                wanted = "one column" if columns == 1 else f"{columns} columns"
+                return [Mistake(place, f"{what}: it must give {wanted}")]
     except psycopg.Error as error:
         return [Mistake(place, f"{what}: {error.diag.message_primary or error}")]
     except psycopg.ProgrammingError as error:

@@ -53,6 +53,8 @@ def _depends_on(work: Work, failed: set[str]) -> bool:
 async def _apply_one(conn: Connection, meeting: Meeting, work: Work) -> None:
     outcome = judge(meeting, work)
     if not settle(meeting, work, outcome):
+        if work.verdict is not None and work.verdict.status == "ok":
+            await _effects_alone(conn, meeting, work)
         return
     assert isinstance(outcome, decide.Create | decide.Update | decide.Delete)
     assert work.table is not None
@@ -94,6 +96,22 @@ async def _apply_one(conn: Connection, meeting: Meeting, work: Work) -> None:
     advance(meeting, work, outcome)
     assert work.verdict is not None
     work.verdict.version = result.version
+
+
+async def _effects_alone(conn: Connection, meeting: Meeting, work: Work) -> None:
+    """An item that leaves its row as it is may still bring something of its own, such as a photo."""
+    assert work.table is not None
+    edit = meeting.edits[work.index]
+    await conn.execute("SAVEPOINT homing_item")
+    for hook in work.table.declared.effects:
+        if edit.refusal is None:
+            await hook(conn, [edit], meeting.who)
+    if edit.refusal is not None:
+        await conn.execute("ROLLBACK TO SAVEPOINT homing_item")
+        work.verdict = None
+        work.refused(edit.refusal)
+    else:
+        await conn.execute("RELEASE SAVEPOINT homing_item")
 
 
 def verdict_of(error: psycopg.Error, table: BoundTable, work: Work) -> Verdict:

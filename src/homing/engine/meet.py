@@ -20,7 +20,7 @@ from homing.engine import values as value_codec
 from homing.engine.base import Since, Standing, Wanted
 from homing.engine.caller import Claims
 from homing.engine.engine import Engine
-from homing.engine.items import Verdict, Work, base_version
+from homing.engine.items import Verdict, Work, base_version, key_text
 from homing.engine.pull import read_token
 from homing.engine.tables import BoundTable
 from homing.engine.values import Values
@@ -74,6 +74,7 @@ async def meet(conn: Connection, meeting: Meeting, works: Sequence[Work]) -> Non
     if meeting.atomic:
         await conn.execute("SAVEPOINT homing_works")
     await _give_ids(conn, meeting, works)
+    await _find_named(conn, meeting, works)
     for work in _open(works):
         _read_values(meeting, work)
     await _lock(conn, meeting, works)
@@ -99,6 +100,33 @@ async def _give_ids(conn: Connection, meeting: Meeting, works: Sequence[Work]) -
         cursor = await meeting.engine.readers.new_ids(table).run(conn, {"count": len(waiting)})
         for work, (row_id,) in zip(waiting, await cursor.fetchall(), strict=True):
             work.row_id = row_id
+
+
+async def _find_named(conn: Connection, meeting: Meeting, works: Sequence[Work]) -> None:
+    """Put keys in place of names, in columns that may hold either. A name that nothing has stays, and is no valid key."""
+    for table in meeting.tables:
+        for column, query in table.declared.named.items():
+            waiting: dict[str, list[Work]] = {}
+            for work in _open(works):
+                raw = work.members.get(column) if work.table is table else None
+                name = key_text(raw) if raw is not None else None
+                if name is not None and "\x00" not in name and not _is_uuid(name):
+                    waiting.setdefault(name, []).append(work)
+            if not waiting:
+                continue
+            cursor = await conn.execute(query, {"names": sorted(waiting)})
+            for name, key in await cursor.fetchall():
+                for work in waiting[name]:
+                    work.members[column] = msgspec.Raw(msgspec.json.encode(str(key)))
+                    work.replaced = True
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _read_values(meeting: Meeting, work: Work) -> None:

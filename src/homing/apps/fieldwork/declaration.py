@@ -27,7 +27,6 @@ def declare(store: Store) -> App:
     # Schemas are written through /forms only, where they are checked, so no role writes them here.
     fieldwork.table(
         "mobile_forms",
-        resource_type="form",
         in_scopes={"everyone": "CASE WHEN published THEN 'all' END"},
         write={"OWNER": may(update=("name",))},
         hide=("draft_schema",),
@@ -54,6 +53,7 @@ def declare(store: Store) -> App:
             "device_id": "%(device)s::uuid",
             "team_id": ONLY_TEAM,
         },
+        named={"form_id": "SELECT f.code, f.id FROM fieldwork.mobile_forms f WHERE f.code = ANY (%(names)s)"},
         extra={"media": NamedUploads},
         hide=("place",),
     )

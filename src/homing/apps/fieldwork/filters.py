@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from homing.apps.fieldwork.listing import Query
-from homing.apps.fieldwork.publishing import as_uuid, named_form
+from homing.apps.fieldwork.names import as_uuid, named_form
 from homing.engine.caller import Caller
 from homing.protocol.errors import Problem
 

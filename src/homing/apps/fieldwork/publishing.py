@@ -16,6 +16,7 @@ from psycopg.types.json import Jsonb
 
 from homing.apps.fieldwork import forms
 from homing.apps.fieldwork.lines import load_with
+from homing.apps.fieldwork.names import named_form
 from homing.engine.caller import Caller
 from homing.postgres.sql import Connection, execute, fetch_one, load
 from homing.protocol.errors import Problem
@@ -123,19 +124,6 @@ async def _find(conn: Connection, query: str, caller: Caller, form: str) -> UUID
         raise Problem("not_found")
     form_id: UUID = row[0]
     return form_id
-
-
-def named_form(form: str) -> dict[str, Any]:
-    """The parameters ``form`` and ``form_id`` of queries that take a form's id or its code."""
-    return {"form": form, "form_id": as_uuid(form)}
-
-
-def as_uuid(text: str) -> UUID | None:
-    """The UUID that ``text`` spells, None where it spells none."""
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
 
 
 def _insist_on_size(schema: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from homing.apps.fieldwork import forms
+from homing.apps.fieldwork.names import as_uuid
 from homing.declare import Edit, Refusal, Who
 from homing.postgres.sql import Connection, fetch_all, load
 
@@ -20,23 +21,22 @@ _VALIDATORS = forms.Validators()
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """How a submission names its form version: ``form`` is an id or a code; without a version, the current one."""
+    """The form version that a submission names; without a version, the form's current one."""
 
-    form: str
+    form_id: UUID
     version: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A form version that was found. ``id`` and ``version`` are None where the form has no such version."""
+    """A form that was published, and its version of that name: None where it has none."""
 
-    form_id: UUID
     id: UUID | None
     version: str | None
 
 
 async def judge(conn: Connection, edits: Sequence[Edit], who: Who) -> None:
-    """Refuse edits that their form version does not allow; complete ``form_id`` (from a code) and ``form_version``."""
+    """Refuse edits that their form version does not allow; complete ``form_version``."""
     judged: list[tuple[Edit, Named, Any]] = []
     # Rows as the batch's own edits leave them: what an update stands on may have come just before it.
     standing: dict[str | None, Mapping[str, Any]] = {}
@@ -53,12 +53,13 @@ async def judge(conn: Connection, edits: Sequence[Edit], who: Who) -> None:
     for edit, named, data in judged:
         version = found.get(named)
         if version is None:
-            edit.refuse("fk_missing", f"there is no form {named.form!r}", "/form_id")
+            # A form that is only a draft is nobody's business: the same words as for no form.
+            edit.refuse("fk_missing", "there is no such form", "/form_id")
         elif version.id is None:
-            missing = f"has no version {named.version!r}" if named.version is not None else "was never published"
-            edit.refuse("fk_missing", f"form {named.form!r} {missing}", "/form_version")
+            edit.refuse("fk_missing", f"the form has no version {named.version!r}", "/form_version")
         else:
-            _complete(edit, version)
+            if edit.action == "create":
+                edit.values["form_version"] = version.version
             if faults := forms.data_faults(validators[version.id], data):
                 edit.refuse("invalid_value", forms.sentence(faults), faults[0].path)
 
@@ -83,37 +84,21 @@ def place_is_readable(edit: Edit) -> Refusal | None:
 
 
 def _named(edit: Edit, after: Mapping[str, Any]) -> Named | None:
-    """The version to judge by; None where nothing needs judging, or the value is no name at all (its type is refused
-    elsewhere, like any column's)."""
+    """The version to judge by; None where nothing needs judging, or no form is given (refused like any column that
+    needs a value)."""
     if edit.action == "update" and not edit.values.keys() & {"data", "form_id", "form_version"}:
         return None
-    form, version = after.get("form_id"), after.get("form_version")
-    if not isinstance(form, str) or not isinstance(version, str | None):
-        return None
-    return Named(form, version)
-
-
-def _complete(edit: Edit, version: Version) -> None:
-    if "form_id" in edit.values:
-        edit.values["form_id"] = str(version.form_id)
-    if edit.action == "create":
-        edit.values["form_version"] = version.version
+    form, version = as_uuid(after.get("form_id")), after.get("form_version")
+    return Named(form, version) if form is not None else None
 
 
 async def _find_versions(conn: Connection, names: set[Named]) -> dict[Named, Version]:
     if not names:
         return {}
     ordered = list(names)
-    rows = await fetch_all(
-        conn,
-        load(__package__, "find_versions"),
-        {
-            "ids": [_uuid(named.form) for named in ordered],
-            "codes": [named.form for named in ordered],
-            "versions": [named.version for named in ordered],
-        },
-    )
-    return {ordered[n]: Version(form_id, version_id, version) for n, form_id, version_id, version in rows}
+    params = {"forms": [named.form_id for named in ordered], "versions": [named.version for named in ordered]}
+    rows = await fetch_all(conn, load(__package__, "find_versions"), params)
+    return {ordered[n]: Version(version_id, version) for n, version_id, version in rows}
 
 
 async def _validators(conn: Connection, ids: set[UUID]) -> dict[UUID, forms.Validator]:
@@ -124,10 +109,3 @@ async def _validators(conn: Connection, ids: set[UUID]) -> dict[UUID, forms.Vali
         for version_id, schema in await fetch_all(conn, load(__package__, "read_schemas"), {"ids": missing}):
             held[version_id] = _VALIDATORS.add(version_id, schema)
     return held
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

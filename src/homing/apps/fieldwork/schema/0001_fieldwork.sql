@@ -71,7 +71,7 @@ CREATE TYPE fieldwork.submission_status AS ENUM ('pending', 'approved', 'rejecte
 
 CREATE TABLE fieldwork.submissions (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
-    form_id uuid NOT NULL REFERENCES fieldwork.mobile_forms (id),
+    form_id uuid NOT NULL,
     form_version text NOT NULL,
     data jsonb NOT NULL,
     device_id uuid REFERENCES homing.mobile_devices (id) ON DELETE SET NULL,    -- NULL: sent from the web
@@ -85,6 +85,8 @@ CREATE TABLE fieldwork.submissions (
     author_id uuid REFERENCES homing.users (id) ON DELETE SET NULL,
     reviewed_by uuid REFERENCES homing.users (id) ON DELETE SET NULL,
     review_notes text,
+    -- Not to mobile_forms: a form that was withdrawn is out of every device's sight, and what was filled in with it
+    -- before that still arrives. Its versions stay.
     CONSTRAINT submissions_form_version_fkey FOREIGN KEY (form_id, form_version)
         REFERENCES fieldwork.form_versions (form_id, form_version)
 );
