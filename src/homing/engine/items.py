@@ -18,8 +18,8 @@ import msgspec
 from homing.declare import Refusal
 from homing.engine import values as value_codec
 from homing.engine.tables import BoundTable
-from homing.postgres.codec import sentence
 from homing.engine.values import Values
+from homing.postgres.codec import sentence
 from homing.protocol.limits import Limits
 from homing.protocol.messages import Base, Item
 

@@ -51,7 +51,7 @@ SEEN_SECONDS = 60
 """How exact a device's last_seen is while it only pulls."""
 
 
-class _Info(msgspec.Struct):
+class Info(msgspec.Struct):
     """The first row of every page: what was true in its snapshot."""
 
     who: Who | None
@@ -63,7 +63,7 @@ class _Info(msgspec.Struct):
     scopes: list[str] | None
 
 
-_info = msgspec.json.Decoder(_Info)
+_info = msgspec.json.Decoder(Info)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,13 +149,9 @@ async def _page(engine: Engine, conn: Connection, claims: Claims, token: Token, 
         }
         result = (await statement.run(conn, params)).pgresult
         assert result is not None
-        raw = result.get_value(0, 5)
-        assert raw is not None
-        info = _info.decode(raw)
+        info, here = read_info(result)
         check_caller(info.who, claims, device_needed=False)
-        here = Snapshot.parse(info.snapshot)
-        if token.since is not None or token.until is not None:
-            _check_epoch(token, info, here)
+        check_token(token, info, here)
         if info.scopes is None:
             break
         guess = ScopeSet.of(info.scopes)
@@ -224,7 +220,16 @@ async def _start_again(
     return token, before, possible
 
 
-def _check_epoch(token: Token, info: _Info, here: Snapshot) -> None:
+def read_info(result: Any) -> tuple[Info, Snapshot]:
+    """The first row of a page: what was true in its snapshot, and the snapshot."""
+    info = _info.decode(result.get_value(0, 5))
+    return info, Snapshot.parse(info.snapshot)
+
+
+def check_token(token: Token, info: Info, here: Snapshot) -> None:
+    """Whether the token can be compared with ``here``. Raises Problem("resync_required") with the reason."""
+    if token.since is None and token.until is None:
+        return
     if token.epoch != info.epoch:
         raise Problem("resync_required", f"The database began a new epoch: {info.reason}.", reason="epoch")
     for snapshot in (token.since, token.until):
@@ -259,7 +264,7 @@ def _read(engine: Engine, result: Any, limit: int) -> tuple[list[bytes], Place |
     return [value(row, 5) for row in range(1, count)], last
 
 
-async def _seen(engine: Engine, info: _Info, claims: Claims, now: datetime) -> None:
+async def _seen(engine: Engine, info: Info, claims: Claims, now: datetime) -> None:
     if claims.device_name is None or info.who is None:
         return
     moment = now.timestamp()

@@ -40,18 +40,27 @@ class _Kept(msgspec.Struct, kw_only=True):
 
 async def record(conn: Connection, meeting: Meeting, works: Sequence[Work]) -> None:
     """Step 5: keep conflicts and items, one statement each."""
-    params = {"batch": meeting.batch, "device_id": meeting.device_id, "user": meeting.claims.user_id}
-    if meeting.conflicts:
-        kept = await conn.execute(
-            load(__package__, "keep_conflicts"),
-            params | {"conflicts": msgspec.json.encode(meeting.conflicts).decode()},
-        )
-        ids: dict[int, UUID] = dict(await kept.fetchall())
-        for work in works:
-            if work.index in ids and work.verdict is not None and work.verdict.status == "conflict":
-                work.verdict.conflict_id = ids[work.index]
+    await keep_conflicts(conn, meeting, works)
     items = msgspec.json.encode([_kept(work) for work in works]).decode()
-    await conn.execute(load(__package__, "keep_items"), params | {"items": items})
+    params = {"batch": meeting.batch, "device_id": meeting.device_id, "items": items}
+    await conn.execute(load(__package__, "keep_items"), params)
+
+
+async def keep_conflicts(conn: Connection, meeting: Meeting, works: Sequence[Work]) -> None:
+    """Keep the conflicts of a batch. An edit that waits for a decision already gets the conflict it has."""
+    if not meeting.conflicts:
+        return
+    params = {
+        "batch": meeting.batch,
+        "device_id": meeting.device_id,
+        "user": meeting.claims.user_id,
+        "conflicts": msgspec.json.encode(meeting.conflicts).decode(),
+    }
+    kept = await conn.execute(load(__package__, "keep_conflicts"), params)
+    ids: dict[int, UUID] = dict(await kept.fetchall())
+    for work in works:
+        if work.index in ids and work.verdict is not None and work.verdict.status == "conflict":
+            work.verdict.conflict_id = ids[work.index]
 
 
 def _kept(work: Work) -> _Kept:

@@ -327,3 +327,9 @@ CREATE TRIGGER sync_items_history BEFORE UPDATE ON homing.sync_items
     FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION homing.keep_sync_item_history();
 
 SELECT homing.make_partitions('homing.history');
+
+-- When each horizon was reached: how "older than 90 days" becomes a transaction id.
+CREATE TABLE homing.instants (
+    at timestamptz PRIMARY KEY DEFAULT now(),
+    xmin xid8 NOT NULL DEFAULT pg_snapshot_xmin(pg_current_snapshot())
+);
