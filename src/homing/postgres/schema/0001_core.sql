@@ -331,5 +331,5 @@ SELECT homing.make_partitions('homing.history');
 -- When each horizon was reached: how "older than 90 days" becomes a transaction id.
 CREATE TABLE homing.instants (
     at timestamptz PRIMARY KEY DEFAULT now(),
-    xmin xid8 NOT NULL DEFAULT pg_snapshot_xmin(pg_current_snapshot())
+    horizon xid8 NOT NULL DEFAULT pg_snapshot_xmin(pg_current_snapshot())
 );
