@@ -89,6 +89,13 @@ def to_write(meeting: Meeting, work: Work, outcome: decide.Create | decide.Updat
                 Row(work.row_id, write.doc(work.row_id, members), work),
             )
         return Group(table, "delete", ()), Row(work.row_id, b"", work)
+    if work.plain:
+        names = tuple(sorted(work.values.raw))
+        text = (
+            write.doc_of(work.row_id, bytes(work.item.payload)) if work.item is not None and not work.replaced else None
+        )
+        row = Row(work.row_id, text or write.doc(work.row_id, work.values.raw), work)
+        return Group(table, "create", names, frozenset(names)), row
     given = work.values.raw
     members = {
         # The client's own text where the value is still its own, so that a number keeps every digit.

@@ -6,6 +6,7 @@ decisions need, the conflicts found. It belongs to one attempt and is thrown awa
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -75,11 +76,27 @@ async def meet(conn: Connection, meeting: Meeting, works: Sequence[Work]) -> Non
         await conn.execute("SAVEPOINT homing_works")
     await _give_ids(conn, meeting, works)
     await _find_named(conn, meeting, works)
+    chained = _chained(works)
     for work in _open(works):
+        work.plain = _is_plain(work) and work.row_id not in chained
         _read_values(meeting, work)
     await _lock(conn, meeting, works)
     await _prepare(conn, meeting, works)
     await _read_history(conn, meeting, works)
+
+
+def _is_plain(work: Work) -> bool:
+    """A create that nothing looks into on its way: its own text goes to the database as it came."""
+    if work.item is None or work.table is None or work.item.action != "create":
+        return False
+    declared = work.table.declared
+    return not (declared.prepare or declared.checks or declared.effects)
+
+
+def _chained(works: Sequence[Work]) -> set[str | None]:
+    """Rows that more than one item of the batch is about."""
+    count = Counter(work.row_id for work in works)
+    return {row_id for row_id, times in count.items() if times > 1}
 
 
 def _open(works: Sequence[Work]) -> list[Work]:
@@ -147,7 +164,8 @@ def _read_values(meeting: Meeting, work: Work) -> None:
         else:
             for name in table.references:
                 _fill_self(work, name)
-            found = value_codec.read(table, item.action, work.members, writable)
+            payload = None if work.replaced else bytes(item.payload)
+            found = value_codec.read(table, work.members, writable, payload=payload)
             if not isinstance(found, Values):
                 work.refused(found)
                 return
@@ -158,7 +176,7 @@ def _read_values(meeting: Meeting, work: Work) -> None:
         table=table.name,
         action=item.action,
         row_id=work.row_id,
-        values={name: value_codec.wire(table.columns[name], typed) for name, typed in work.values.typed.items()},
+        values={} if work.plain else work.values.wire(table),
         extra=work.values.extra,
         index=work.index,
     )
@@ -387,7 +405,7 @@ def _client_payload(meeting: Meeting, work: Work) -> bytes:
     if work.item.action == "delete":
         return msgspec.json.encode({work.table.key.name: work.row_id})
     assert work.values is not None
-    members = ",".join(f'"{name}":{raw.decode()}' for name, raw in work.values.raw.items())
+    members = ",".join(f'"{name}":{bytes(raw).decode()}' for name, raw in work.values.raw.items())
     head = f'"{work.table.key.name}":{msgspec.json.encode(work.row_id).decode()}'
     return f"{{{head}{',' if members else ''}{members}}}".encode()
 

@@ -129,7 +129,8 @@ class Batch:
         return cls(
             id=uuid4(),
             token=request.batch_token or f"homing-{uuid4()}",
-            body_hash=_body_hash(request),
+            # Without a token of its own nothing can be compared with this batch later.
+            body_hash=_body_hash(request) if request.batch_token is not None else b"",
             now=now,
             measured=_measured(request.client_time, now),
             base_token=base_token,
@@ -194,10 +195,17 @@ async def _attempt(
             twin.verdict = replace(first.verdict, stored=True)
         if request.atomic:
             await _all_or_nothing(conn, meeting, works)
-    await record.record(conn, meeting, works)
-    if held:
-        await conn.execute(load(__package__, "hold_batch"), {"batch": batch.id, "reason": f"trust {opened.trust:.2f}"})
-    await conn.execute("COMMIT")
+    await record.keep_conflicts(conn, meeting, works)
+    try:
+        async with conn.pipeline():
+            await record.keep_items(conn, meeting, works)
+            if held:
+                reason = f"trust {opened.trust:.2f} is below {engine.trust_threshold:.2f}"
+                await conn.execute(load(__package__, "hold_batch"), {"batch": batch.id, "reason": reason})
+            await conn.execute("COMMIT")
+    except psycopg.IntegrityError as error:
+        # A constraint that waits for the end of the transaction: find out whose it is.
+        raise fast.NeedsCareError from error
     return PushAnswer(
         batch_id=str(batch.id),
         batch_token=batch.token,

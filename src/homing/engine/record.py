@@ -38,9 +38,8 @@ class _Kept(msgspec.Struct, kw_only=True):
     quarantined: bool
 
 
-async def record(conn: Connection, meeting: Meeting, works: Sequence[Work]) -> None:
-    """Step 5: keep conflicts and items, one statement each."""
-    await keep_conflicts(conn, meeting, works)
+async def keep_items(conn: Connection, meeting: Meeting, works: Sequence[Work]) -> None:
+    """Keep every item with its verdict, by one statement."""
     items = msgspec.json.encode([_kept(work) for work in works]).decode()
     params = {"batch": meeting.batch, "device_id": meeting.device_id, "items": items}
     await conn.execute(load(__package__, "keep_items"), params)

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
 from psycopg import sql
 
 from homing.declare import Rights, Table
@@ -71,7 +70,8 @@ class BoundTable:
     unique: tuple[frozenset[str], ...] = ()
     version: str = VERSION
     """The stamp column that counts versions."""
-    readers: dict[tuple[str, str], msgspec.json.Decoder[Any]] = field(default_factory=dict)
+    reader: list[Any] = field(default_factory=list)
+    """The payload reader, made when first needed (see values.py)."""
 
     @property
     def name(self) -> str:

@@ -1,13 +1,12 @@
 """Values of an item: reading them strictly, comparing them as the wire means them.
 
 A payload stays raw JSON wherever it can: what goes into PostgreSQL is the client's own text, so a decimal never passes
-through a float. Each table gets one msgspec struct an action and role: decoding a payload with it is the whole
-validation of types, in C.
+through a float. Each table gets one msgspec struct: decoding a payload with it is nearly all of its validation, in C.
 """
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -17,10 +16,10 @@ from uuid import UUID
 import msgspec
 
 from homing.declare import Refusal
-from homing.engine.tables import CHANGED, BoundTable, Column
-from homing.postgres.codec import sentence
+from homing.declare.rights import Columns
+from homing.engine.tables import STAMP_COLUMNS, BoundTable, Column
+from homing.postgres.codec import Check, json_problem, sentence
 
-_NUL = re.compile(rb"\\u0000")
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -29,9 +28,47 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 class Values:
     """A payload taken apart: ``raw`` JSON by column, ``typed`` values by column, ``extra`` members that are no columns."""
 
-    raw: dict[str, bytes]
+    raw: dict[str, bytes | msgspec.Raw]
     typed: dict[str, Any]
     extra: dict[str, Any]
+
+    def wire(self, table: BoundTable) -> dict[str, Any]:
+        """Wire values by column."""
+        return {name: wire(table.columns[name], typed) for name, typed in self.typed.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads payloads of one table: ``decoder`` takes the columns and extra members in one pass, in C; ``checks`` see
+    what it cannot; ``one`` reads a single column."""
+
+    names: tuple[str, ...]
+    decoder: msgspec.json.Decoder[Any]
+    checks: tuple[tuple[str, Check], ...]
+    one: Mapping[str, msgspec.json.Decoder[Any]]
+
+
+def reader(table: BoundTable) -> Reader:
+    """The reader of a table. NOT NULL columns refuse null."""
+    if table.reader:
+        return cast(Reader, table.reader[0])
+    kinds = {
+        column.name: column.wire.python | None if column.nullable else column.wire.python
+        for column in table.columns.values()
+    }
+    kinds |= table.extra
+    names = tuple(kinds)
+    # Fields get names of our own: a column may be called anything.
+    fields = [(f"f{n}", kinds[name] | msgspec.UnsetType, msgspec.UNSET) for n, name in enumerate(names)]
+    struct = msgspec.defstruct("Payload", fields, rename={f"f{n}": name for n, name in enumerate(names)})
+    made = Reader(
+        names,
+        msgspec.json.Decoder(struct),
+        tuple((c.name, c.wire.check) for c in table.columns.values() if c.wire.check is not None),
+        {name: msgspec.json.Decoder(kind) for name, kind in kinds.items()},
+    )
+    table.reader.append(made)
+    return made
 
 
 def members(payload: bytes) -> dict[str, msgspec.Raw] | Refusal:
@@ -42,57 +79,74 @@ def members(payload: bytes) -> dict[str, msgspec.Raw] | Refusal:
         return Refusal("invalid_value", f"the payload must be a JSON object: {error}", "/")
 
 
-def read(table: BoundTable, action: str, given: dict[str, msgspec.Raw], writable: Any) -> Values | Refusal:
-    """Check names and types of what an item gives. ``writable`` contains the columns the role may set."""
+def read(
+    table: BoundTable, given: dict[str, msgspec.Raw], writable: Columns, *, payload: bytes | None = None
+) -> Values | Refusal:
+    """Check names and types of what an item gives. ``writable``: the columns the role may set. ``payload``: the text
+    that ``given`` was read from, if it still is: then one decoding reads it all, and only what that refuses is looked
+    at member by member."""
+    if payload is not None and b"\\u0000" not in payload and (found := _read_whole(table, given, writable, payload)):
+        return found
+    return _read_each(table, given, writable)
+
+
+def _read_whole(table: BoundTable, given: dict[str, msgspec.Raw], writable: Columns, payload: bytes) -> Values | None:
+    tool = reader(table)
+    try:
+        decoded = tool.decoder.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
     columns = table.columns
-    raw: dict[str, bytes] = {}
-    extra_raw: dict[str, msgspec.Raw] = {}
-    for name, value in given.items():
-        if name in columns:
-            if columns[name].generated or name not in writable:
-                return Refusal("read_only_column", f"{name} cannot be written", f"/{name}")
-            raw[name] = bytes(value)
-        elif name in table.extra:
-            if name not in writable:
-                return Refusal("read_only_column", f"{name} cannot be given", f"/{name}")
-            extra_raw[name] = value
-        elif name in (table.version, CHANGED):
-            return Refusal("read_only_column", f"{name} is kept by the server", f"/{name}")
-        else:
-            return Refusal("unknown_column", f"{table.resource_type} has no {name[:63]}", f"/{name[:63]}")
-    decoder = _decoder(table)
     typed: dict[str, Any] = {}
-    for name, text in raw.items():
-        column = columns[name]
+    extra: dict[str, Any] = {}
+    for name, value in zip(tool.names, msgspec.structs.astuple(decoded), strict=True):
+        if value is msgspec.UNSET or name not in given:
+            continue
+        if name not in writable:
+            return None
+        if name not in columns:
+            extra[name] = value
+        elif columns[name].generated:
+            return None
+        else:
+            typed[name] = value
+    if len(typed) + len(extra) != len(given):
+        return None
+    for name, check in tool.checks:
+        if name in typed and check(typed[name]) is not None:
+            return None
+    return Values({name: given[name] for name in typed}, typed, extra)
+
+
+def _read_each(table: BoundTable, given: dict[str, msgspec.Raw], writable: Columns) -> Values | Refusal:
+    columns = table.columns
+    decoders = reader(table).one
+    found = Values({}, {}, {})
+    for name, raw in given.items():
+        shown = name[:63]
+        if name not in columns and name not in table.extra:
+            if name in STAMP_COLUMNS:
+                return Refusal("read_only_column", f"{name} is kept by the server", f"/{name}")
+            return Refusal("unknown_column", f"{table.resource_type} has no {shown}", f"/{shown}")
+        if name not in writable or (name in columns and columns[name].generated):
+            return Refusal("read_only_column", f"{name} cannot be written", f"/{name}")
         try:
-            value = decoder[name].decode(text)
+            value = decoders[name].decode(raw)
         except msgspec.ValidationError as error:
             words, path = sentence(error)
             return Refusal("invalid_value", f"{name}: {words}", f"/{name}{path or ''}")
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return Refusal("invalid_value", f"{name}: not a value that can be kept", f"/{name}")
-        if column.wire.check is not None and (wrong := column.wire.check(text, value)) is not None:
+        if name not in columns:
+            found.extra[name] = value
+            continue
+        check = columns[name].wire.check
+        if check is not None and (wrong := check(value)) is not None:
             return Refusal("invalid_value", f"{name}: {wrong}", f"/{name}")
-        if _NUL.search(text) and "\x00" in str(value):
+        if b"\\u0000" in bytes(raw) and json_problem(msgspec.json.decode(raw)) is not None:
             return Refusal("invalid_value", f"{name}: NUL cannot be stored", f"/{name}")
-        typed[name] = value
-    extra: dict[str, Any] = {}
-    for name, member in extra_raw.items():
-        try:
-            extra[name] = msgspec.json.decode(member, type=table.extra[name])
-        except (msgspec.ValidationError, msgspec.DecodeError) as error:
-            words, path = sentence(error)
-            return Refusal("invalid_value", f"{name}: {words}", f"/{name}{path or ''}")
-    return Values(raw, typed, extra)
-
-
-def _decoder(table: BoundTable) -> dict[str, msgspec.json.Decoder[Any]]:
-    """One decoder a column. NOT NULL columns refuse null."""
-    found = cast("dict[str, msgspec.json.Decoder[Any]]", table.readers)
-    if not found:
-        for column in table.columns.values():
-            kind = column.wire.python | None if column.nullable else column.wire.python
-            found[column.name] = msgspec.json.Decoder(kind)
+        found.raw[name] = raw
+        found.typed[name] = value
     return found
 
 
@@ -103,17 +157,24 @@ def wire(column: Column, typed: Any) -> Any:
         return None
     if isinstance(typed, UUID):
         return str(typed)
-    if isinstance(typed, datetime):
-        if kind == "timestamp":
-            return typed.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
-        return typed.strftime("%Y-%m-%dT%H:%M:%S.%f").rjust(26, "0")
-    if isinstance(typed, date | time):
+    if kind == "timestamp":
+        return _utc(typed)
+    if kind == "local_timestamp":
+        return datetime.fromisoformat(typed).isoformat(timespec="microseconds")
+    if kind == "time":
+        return time.fromisoformat(typed).isoformat()
+    if isinstance(typed, date):
         return typed.isoformat()
     if kind == "decimal":
         return format(typed if isinstance(typed, Decimal) else Decimal(typed), "f")
     if kind in ("point", "array"):
         return msgspec.to_builtins(typed)
     return typed
+
+
+def _utc(text: str) -> str:
+    """An RFC 3339 time as the server spells it: UTC, microseconds, Z."""
+    return datetime.fromisoformat(text).astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def same(column: Column, one: Any, other: Any) -> bool:

@@ -102,6 +102,12 @@ def doc(row_id: str, members: Mapping[str, bytes | msgspec.Raw]) -> bytes:
     return b"{" + b",".join(parts) + b"}"
 
 
+def doc_of(row_id: str, payload: bytes) -> bytes:
+    """A row's JSON object made of the client's own: columns it does not name are not read from it."""
+    members = payload.strip()[1:-1].strip()
+    return b'{"homing_id":"%s"%s%s}' % (row_id.encode(), b"," if members else b"", members)
+
+
 def _input(group: Group) -> sql.Composable:
     """The rows as SQL: ``x`` with homing_id and one column for each given one, named apart from the table's own."""
     table = group.table
