@@ -17,7 +17,7 @@ import msgspec
 
 from homing.declare import Refusal
 from homing.declare.rights import Columns
-from homing.engine.tables import STAMP_COLUMNS, BoundTable, Column
+from homing.engine.tables import CHANGED, BoundTable, Column
 from homing.postgres.codec import Check, json_problem, sentence
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -125,7 +125,7 @@ def _read_each(table: BoundTable, given: dict[str, msgspec.Raw], writable: Colum
     for name, raw in given.items():
         shown = name[:63]
         if name not in columns and name not in table.extra:
-            if name in STAMP_COLUMNS:
+            if name in (table.version, CHANGED):
                 return Refusal("read_only_column", f"{name} is kept by the server", f"/{name}")
             return Refusal("unknown_column", f"{table.resource_type} has no {shown}", f"/{shown}")
         if name not in writable or (name in columns and columns[name].generated):
