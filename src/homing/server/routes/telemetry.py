@@ -1,0 +1,57 @@
+"""The routes of telemetry: batches in, metrics out."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request, get, post
+from litestar.params import Parameter
+from msgspec import Meta
+
+from homing.engine.caller import Caller
+from homing.server.bodies import read
+from homing.server.node import Node
+from homing.server.pages import LIMIT_DEFAULT, After, Limit, Page, page_of, read_cursor
+from homing.server.routing import SIGNED_IN
+from homing.telemetry.metrics import TelemetryRequest
+from homing.telemetry.query import TelemetryItem, Wanted, read_page
+from homing.telemetry.take import TelemetryAnswer, take
+
+
+class Place(msgspec.Struct, array_like=True):
+    """Behind which metric a page begins."""
+
+    at: Annotated[datetime, Meta(tz=True)]
+    number: Annotated[int, Meta(ge=0, lt=2**63)]
+
+
+@post("/telemetry", status_code=201, roles=SIGNED_IN, body=TelemetryRequest)
+async def post_telemetry(request: Request[Any, Any, Any], node: Node, caller: Caller) -> TelemetryAnswer:
+    """A batch of metrics from the caller's device. Sending it again with the same ``batch_id`` has no second effect."""
+    return await take(node.database, caller=caller, request=await read(request, TelemetryRequest))
+
+
+@get("/telemetry", roles=SIGNED_IN)
+async def get_telemetry(
+    *,
+    node: Node,
+    caller: Caller,
+    name: Annotated[str | None, Parameter(min_length=1, max_length=200)] = None,
+    device_id: Annotated[str | None, Parameter(max_length=255)] = None,
+    since: Annotated[str | None, Parameter(query="from", description="Measured at this time or later.")] = None,
+    until: Annotated[str | None, Parameter(query="to", description="Measured before this time.")] = None,
+    limit: Limit = LIMIT_DEFAULT,
+    after: After = None,
+) -> Page[TelemetryItem]:
+    """Metrics, newest first: of all devices for the office, of their own for everybody else."""
+    wanted = Wanted(name=name, device_id=device_id, since=since, until=until)
+    place = read_cursor(after, Place)
+    behind = None if place is None else (place.at, place.number)
+    found = await read_page(node.database, caller=caller, wanted=wanted, after=behind, limit=limit + 1)
+    page = page_of(found, limit=limit, place=lambda metric: (metric.at, metric.number))
+    return Page([metric.item() for metric in page.items], page.next)
+
+
+ROUTES = [post_telemetry, get_telemetry]
