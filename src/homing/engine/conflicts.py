@@ -201,8 +201,9 @@ async def settle(engine: Engine, caller: Caller, conflict: UUID, request: Resolv
 def _row_statement(table: BoundTable) -> Statement:
     return Statement(
         sql.SQL(
-            "SELECT t.version, {payload}::text FROM {table} AS t WHERE t.{key} = %(id)s::text::{type} FOR UPDATE OF t"
+            "SELECT t.{version}, {payload}::text FROM {table} AS t WHERE t.{key} = %(id)s::text::{type} FOR UPDATE OF t"
         ).format(
+            version=table.version_sql,
             payload=table.payload_sql(),
             table=table.qualified,
             key=sql.Identifier(table.key.name),

@@ -141,8 +141,9 @@ def _reason(
 def _scopes_of(table: BoundTable) -> Statement:
     return Statement(
         sql.SQL(
-            "SELECT t.version, t.changed::text, ARRAY[{scopes}] FROM {table} AS t WHERE t.{key} = %(id)s::text::{type}"
+            "SELECT t.{version}, t.changed::text, ARRAY[{scopes}] FROM {table} AS t WHERE t.{key} = %(id)s::text::{type}"
         ).format(
+            version=table.version_sql,
             scopes=sql.SQL(", ").join(
                 sql.SQL("{} || (({})::text)").format(sql.Literal(f"{key.scope}:"), sql.SQL(key.expression))
                 for key in table.scope_keys

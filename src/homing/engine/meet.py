@@ -120,7 +120,7 @@ async def _give_ids(conn: Connection, meeting: Meeting, works: Sequence[Work]) -
 
 
 async def _find_named(conn: Connection, meeting: Meeting, works: Sequence[Work]) -> None:
-    """Put keys in place of names, in columns that may hold either. A name that nothing has stays, and is no valid key."""
+    """Put keys in place of names, in columns that may hold either."""
     for table in meeting.tables:
         for column, query in table.declared.named.items():
             waiting: dict[str, list[Work]] = {}
@@ -133,9 +133,12 @@ async def _find_named(conn: Connection, meeting: Meeting, works: Sequence[Work])
                 continue
             cursor = await conn.execute(query, {"names": sorted(waiting)})
             for name, key in await cursor.fetchall():
-                for work in waiting[name]:
+                for work in waiting.pop(name):
                     work.members[column] = msgspec.Raw(msgspec.json.encode(str(key)))
                     work.replaced = True
+            for name, nowhere in waiting.items():
+                for work in nowhere:
+                    work.refuse("fk_missing", f"{column}: there is no {name[:63]!r}", f"/{column}")
 
 
 def _is_uuid(text: str) -> bool:

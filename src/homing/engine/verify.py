@@ -28,10 +28,10 @@ def digest_statement(table: BoundTable) -> Statement:
             " 1, 15))::bit(60)::bigint), 0)::text FROM {table} AS t WHERE {held}"
         ).format(
             key=sql.Identifier(table.key.name),
+            version=table.version_sql,
             payload=table.payload_sql(),
             table=table.qualified,
             held=table.held_sql(),
-            version=table.version_sql,
         )
     )
 

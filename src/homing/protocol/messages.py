@@ -84,6 +84,26 @@ class PullRequest(msgspec.Struct, kw_only=True):
     device_id: str | None = None
 
 
+class Change(msgspec.Struct, kw_only=True):
+    """One change of a pull. ``reason`` is given on a delete."""
+
+    id: str
+    resource_type: str
+    action: Action
+    payload: msgspec.Raw | None
+    server_version: int | None
+    reason: Literal["deleted", "out_of_scope"] | msgspec.UnsetType = msgspec.UNSET
+
+
+class PullAnswer(msgspec.Struct, kw_only=True):
+    """``next_token`` is complete only when ``has_more`` is false: then the replica equals the database at an instant."""
+
+    next_token: str
+    changes: list[Change]
+    has_more: bool
+    server_time: str
+
+
 class AckRequest(msgspec.Struct, kw_only=True):
     ack_token: str
     pending: int | None = None

@@ -1,0 +1,47 @@
+"""The server's own routes, one file a subject or a step of the protocol.
+
+A module here lists its handlers in ``ROUTES`` and is named below once; the order does not matter.
+"""
+
+from __future__ import annotations
+
+from homing.server.routes import (
+    ack,
+    auth,
+    batches,
+    capabilities,
+    conflicts,
+    devices,
+    explain,
+    health,
+    media,
+    pull,
+    push,
+    status,
+    telemetry,
+    users,
+    verify,
+)
+
+BASE_PATH = "/api/v1"
+
+ROUTES = [
+    *ack.ROUTES,
+    *auth.ROUTES,
+    *batches.ROUTES,
+    *capabilities.ROUTES,
+    *conflicts.ROUTES,
+    *devices.ROUTES,
+    *explain.ROUTES,
+    *media.ROUTES,
+    *pull.ROUTES,
+    *push.ROUTES,
+    *status.ROUTES,
+    *telemetry.ROUTES,
+    *users.ROUTES,
+    *verify.ROUTES,
+]
+"""Under the base path."""
+
+ROOT_ROUTES = [*health.ROUTES]
+"""At the root: for probes, Prometheus and tools."""

@@ -1,0 +1,62 @@
+"""Conflicts: the office lists, looks and decides; a device sees those of its user's edits."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from litestar import Request, get, post
+
+from homing.accounts.users import OWNER
+from homing.engine import conflicts
+from homing.engine.caller import Caller
+from homing.engine.conflicts import ConflictDetail, ConflictSummary
+from homing.protocol.messages import ResolveRequest
+from homing.server.bodies import read
+from homing.server.node import Node
+from homing.server.pages import LIMIT_DEFAULT, After, Limit, Page, page_of, read_cursor
+from homing.server.routing import OFFICE, SIGNED_IN
+
+Resolution = Literal["pending", "resolved"]
+
+
+@get("/mobile/conflicts", roles=SIGNED_IN)
+async def get_conflicts(
+    *,
+    node: Node,
+    caller: Caller,
+    resolution: Resolution | None = None,
+    resource_type: str | None = None,
+    device_id: str | None = None,
+    limit: Limit = LIMIT_DEFAULT,
+    after: After = None,
+) -> Page[ConflictSummary]:
+    """Conflicts, the newest first; the office sees all, others those of their own edits."""
+    found = await conflicts.find(
+        node.engine,
+        resolution=resolution,
+        resource_type=resource_type,
+        device=device_id,
+        user=None if caller.role == OWNER else caller.user_id,
+        after=read_cursor(after, tuple[datetime, UUID]),
+        limit=limit + 1,
+    )
+    return page_of(found, limit=limit, place=lambda conflict: (conflict.detected_at, conflict.id))
+
+
+@get("/mobile/conflicts/{conflict_id:uuid}", roles=SIGNED_IN)
+async def get_conflict(node: Node, caller: Caller, conflict_id: UUID) -> ConflictDetail:
+    """Base, server and client payloads, and who changed which field when."""
+    return await conflicts.show(node.engine, conflict_id, user=None if caller.role == OWNER else caller.user_id)
+
+
+@post("/mobile/conflicts/{conflict_id:uuid}/resolve", status_code=200, roles=OFFICE, body=ResolveRequest)
+async def post_resolve(
+    request: Request[Any, Any, Any], node: Node, caller: Caller, conflict_id: UUID
+) -> ConflictDetail:
+    """Decide a conflict; exactly one of concurrent decisions wins."""
+    return await conflicts.settle(node.engine, caller, conflict_id, await read(request, ResolveRequest))
+
+
+ROUTES = [get_conflicts, get_conflict, post_resolve]

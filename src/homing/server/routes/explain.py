@@ -1,0 +1,42 @@
+"""Why a device holds or lacks a row, and what happened to the row."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from litestar import get
+from litestar.params import Parameter
+
+from homing.accounts import devices
+from homing.engine import explain
+from homing.engine.explain import Change, Explanation
+from homing.server.node import Node
+from homing.server.pages import LIMIT_DEFAULT, After, Limit, Page, page_of, read_cursor
+from homing.server.routing import OFFICE
+
+RowKey = Annotated[str, Parameter(max_length=2000, description="The row's key.")]
+ResourceType = Annotated[str, Parameter(max_length=200, description="resource_type, as in push and pull.")]
+
+
+@get("/mobile/devices/{device_id:uuid}/explain", roles=OFFICE)
+async def get_explanation(node: Node, device_id: UUID, table: ResourceType, row: RowKey) -> Explanation:
+    """Scopes, delivery and the reason in one sentence."""
+    async with node.database.connection() as conn:
+        device = await devices.read(conn, device_id)
+    return await explain.explain(node.engine, device=device.device_id, resource_type=table, row=row)
+
+
+@get("/mobile/history", roles=OFFICE)
+async def get_history(
+    node: Node, table: ResourceType, row: RowKey, limit: Limit = LIMIT_DEFAULT, after: After = None
+) -> Page[Change]:
+    """Who changed what of one row, the newest first."""
+    place = read_cursor(after, tuple[int])
+    found = await explain.history(
+        node.engine, resource_type=table, row=row, before=place[0] if place else None, limit=limit + 1
+    )
+    return page_of(found, limit=limit, place=lambda change: (change.version,))
+
+
+ROUTES = [get_explanation, get_history]

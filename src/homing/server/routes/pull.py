@@ -1,0 +1,25 @@
+"""``POST /mobile/sync/pull``: bring a device from what it has to what its user may see now."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Request, post
+
+from homing.engine import pull
+from homing.engine.caller import Claims
+from homing.protocol.messages import PullAnswer, PullRequest
+from homing.server.answers import RawJson
+from homing.server.bodies import read
+from homing.server.node import Node
+from homing.server.routing import BY_ENGINE, SIGNED_IN
+
+
+@post("/mobile/sync/pull", status_code=200, roles=SIGNED_IN, confirmed=BY_ENGINE, body=PullRequest, answer=PullAnswer)
+async def post_pull(request: Request[Any, Any, Any], node: Node, claims: Claims) -> RawJson:
+    """One page of changes since a token; the bytes are PostgreSQL's own."""
+    given = await read(request, PullRequest)
+    return RawJson((await pull.pull(node.engine, claims, given)).body())
+
+
+ROUTES = [post_pull]
