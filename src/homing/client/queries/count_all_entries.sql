@@ -1,0 +1,2 @@
+-- Entries of the outbox, whatever their status.
+SELECT count(*) AS entries FROM _outbox

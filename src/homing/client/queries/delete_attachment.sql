@@ -1,0 +1,2 @@
+-- The file goes with its row.
+DELETE FROM _attachments WHERE id = :id

@@ -1,0 +1,2 @@
+-- A first sync that starts again.
+DELETE FROM _base

@@ -1,0 +1,2 @@
+-- The row left.
+DELETE FROM _base WHERE resource_type = ? AND id = ?

@@ -1,0 +1,2 @@
+-- The entry is gone, or names other rows now.
+DELETE FROM _needs WHERE op = :op

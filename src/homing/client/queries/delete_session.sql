@@ -1,0 +1,2 @@
+-- Sign out, or make room for the next pair of tokens.
+DELETE FROM _session

@@ -1,0 +1,2 @@
+-- The staged delta is visible now, or given up.
+DELETE FROM _staged

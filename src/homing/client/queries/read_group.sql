@@ -1,0 +1,7 @@
+-- The edits of one all-or-nothing batch, as read_candidates.
+SELECT o.op, o.resource_type, o.row_id, o.action, o.status, o.together,
+       (SELECT json_group_array(n.temp_id) FROM _needs n JOIN _temp_ids t ON t.temp_id = n.temp_id
+        WHERE n.op = o.op AND t.server_id IS NULL) AS unmet,
+       EXISTS (SELECT 1 FROM _attachments a WHERE a.op = o.op AND a.status IN ('waiting', 'presigned', 'failed')) AS waits
+FROM _outbox o WHERE o.together = :together AND o.status IN ('queued', 'in_flight', 'held')
+ORDER BY o.seq

@@ -1,0 +1,2 @@
+-- The SQLite names given to synced tables so far.
+SELECT resource_type, name FROM _tables

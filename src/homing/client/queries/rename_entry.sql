@@ -1,0 +1,2 @@
+-- The same edit under a new key.
+UPDATE _outbox SET op = :new WHERE op = :old
