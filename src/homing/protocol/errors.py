@@ -125,6 +125,13 @@ CATALOGUE: dict[str, Code] = _catalogue(
         A.STOP,
         "A signed address that has expired or was altered: one answer for both. Ask for a new one.",
     ),
+    Code(
+        "too_slow",
+        408,
+        "The request came too slowly",
+        A.RETRY,
+        "The body did not arrive in time and the connection was closed. Send it again, in smaller parts on a bad line.",
+    ),
     Code("headers_too_large", 431, "Headers too large", A.STOP, "Fewer or shorter headers are needed."),
     Code(
         "not_found",
@@ -249,7 +256,7 @@ CATALOGUE: dict[str, Code] = _catalogue(
     # Item results.
     Code(
         "version_conflict",
-        None,
+        409,
         "Both sides changed the same field",
         A.STOP,
         "The office decides; the decision comes with a later pull.",
@@ -263,7 +270,7 @@ CATALOGUE: dict[str, Code] = _catalogue(
     ),
     Code(
         "deleted",
-        None,
+        409,
         "The row was deleted",
         A.STOP,
         "The row the edit was based on is gone; the edit is kept for the office.",

@@ -102,6 +102,7 @@ CREATE TABLE homing.sessions (
     revoked_reason text
 );
 CREATE INDEX sessions_user ON homing.sessions (user_id) WHERE revoked_at IS NULL;
+CREATE INDEX sessions_device ON homing.sessions (device_id) WHERE revoked_at IS NULL AND device_id IS NOT NULL;
 
 CREATE TABLE homing.refresh_tokens (
     token_hash bytea PRIMARY KEY,               -- SHA-256; the token itself is shown once and never stored

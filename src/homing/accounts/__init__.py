@@ -1,0 +1,1 @@
+"""Who calls: users, passwords, sessions, access tokens, devices and how far they are trusted."""

@@ -1,0 +1,197 @@
+"""The registry of devices: who works on which, in what standing."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+from psycopg.rows import class_row, dict_row
+from psycopg.types.json import Jsonb
+
+from homing.accounts import sessions, trust
+from homing.accounts.trust import Reason
+from homing.engine.caller import Caller
+from homing.postgres.database import Database
+from homing.postgres.sql import Connection, execute, load
+from homing.protocol.errors import Problem
+
+Status = Literal["active", "suspended", "revoked"]
+Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"\A[!-~]+\Z")]
+"""A device's own identifier: printable ASCII without spaces, so that it looks the same everywhere it is written."""
+Short = Annotated[str, Meta(max_length=200)]
+
+METADATA_BYTES_MAX = 16 * 2**10
+"""Bytes of a device's metadata as JSON."""
+
+
+class Registration(msgspec.Struct, kw_only=True):
+    """``POST /mobile/devices``. What an update leaves out stays as it was."""
+
+    device_id: Name
+    device_type: Short
+    os_version: Short
+    app_version: Short
+    push_token: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
+    metadata: dict[str, Any] | None = None
+
+
+class DeviceChange(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """``PATCH /mobile/devices/{id}``. ``trust_reset`` forgets why the device was distrusted."""
+
+    status: Status | None = None
+    reason: Annotated[str, Meta(max_length=1000)] | None = None
+    trust_reset: bool = False
+
+
+class Device(msgspec.Struct, frozen=True, kw_only=True):
+    """A device as answers show it. The push token stays here: whoever has it can send to the phone.
+
+    ``clock_offset_seconds``: the server's clock minus the device's, as last measured.
+    """
+
+    id: UUID
+    device_id: str
+    user_id: UUID | None
+    user_name: str | None
+    device_type: str
+    os_version: str
+    app_version: str
+    has_push_token: bool
+    status: Status
+    status_reason: str | None
+    trust_score: float
+    trust_reasons: list[Reason]
+    metadata: dict[str, Any]
+    clock_offset_seconds: float | None
+    last_seen: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+async def register(db: Database, caller: Caller, given: Registration, *, now: datetime) -> Device:
+    """Register the caller's device, or bring what is known of it up to date.
+
+    A device that was another user's becomes the caller's, and the other user's sessions on it end. A suspended device
+    stays suspended. Raises Problem: device_mismatch, device_revoked, too_large.
+    """
+    if caller.device_name not in (None, given.device_id):
+        raise Problem("device_mismatch")
+    if given.metadata is not None and len(msgspec.json.encode(given.metadata)) > METADATA_BYTES_MAX:
+        raise Problem("too_large", f"metadata may have {METADATA_BYTES_MAX} bytes as JSON")
+    async with db.transaction(actor=str(caller.user_id)) as conn:
+        known = await _lock_or_insert(conn, given.device_id)
+        if known["status"] == "revoked":
+            raise Problem("device_revoked")
+        moved = known["user_id"] not in (None, caller.user_id)
+        await execute(
+            conn,
+            load(__package__, "update_device"),
+            {
+                "id": known["id"],
+                "user": caller.user_id,
+                "device_type": given.device_type,
+                "os_version": given.os_version,
+                "app_version": given.app_version,
+                "push_token": given.push_token,
+                "keep_push_token": given.push_token is None and not moved,
+                "metadata": None if given.metadata is None else Jsonb(given.metadata),
+                "now": now,
+            },
+        )
+        if given.push_token is not None:
+            await execute(
+                conn, load(__package__, "drop_push_token"), {"id": known["id"], "push_token": given.push_token}
+            )
+        if moved:
+            await sessions.end_all_of_device(
+                conn,
+                device_name=given.device_id,
+                reason="device moved to another user",
+                now=now,
+                but_of_user=caller.user_id,
+            )
+        await sessions.name_device(conn, session_id=caller.session_id, device_name=given.device_id)
+        for reason in trust.registration_reasons(
+            before=known["metadata"],
+            after=known["metadata"] if given.metadata is None else given.metadata,
+            app_before=known["app_version"],
+            app_after=given.app_version,
+        ):
+            await trust.add_reason(conn, device_id=known["id"], reason=reason, now=now)
+        return await read(conn, known["id"])
+
+
+async def _lock_or_insert(conn: Connection, device_name: str) -> dict[str, Any]:
+    """The device's row as it stood, locked; a new one where there was none. Two registrations at once make one row."""
+    async with conn.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(load(__package__, "insert_device"), {"device": device_name})
+        await cursor.execute(load(__package__, "lock_device_by_name"), {"device": device_name})
+        row = await cursor.fetchone()
+    assert row is not None
+    return row
+
+
+async def read(conn: Connection, device_id: UUID) -> Device:
+    """One device. Raises Problem("not_found")."""
+    async with conn.cursor(row_factory=dict_row) as cursor:
+        row = await (await cursor.execute(load(__package__, "read_device"), {"id": device_id})).fetchone()
+    if row is None:
+        raise Problem("not_found")
+    return msgspec.convert(row, Device)
+
+
+async def read_page(
+    db: Database,
+    *,
+    after: tuple[datetime, UUID] | None,
+    limit: int,
+    status: Status | None,
+    user_id: UUID | None,
+    q: str | None,
+) -> list[Device]:
+    """Devices, the newest first, at most ``limit``, from behind ``after`` (created_at, id)."""
+    created_at, device_id = after or (None, None)
+    params = {
+        "after_at": created_at,
+        "after_id": device_id,
+        "limit": limit,
+        "status": status,
+        "user": user_id,
+        "q": q,
+    }
+    async with db.connection() as conn, conn.cursor(row_factory=dict_row) as cursor:
+        rows = await (await cursor.execute(load(__package__, "list_devices"), params)).fetchall()
+    return msgspec.convert(rows, list[Device])
+
+
+async def change(db: Database, device_id: UUID, wanted: DeviceChange, *, by: Caller, now: datetime) -> Device:
+    """The office's decision about a device.
+
+    Takes the device's row lock, which every push holds while it runs: what was being applied is applied, what comes
+    later meets the new status. Raises Problem: not_found, invalid_envelope, unavailable (a push took too long).
+    """
+    if wanted.status is None and not wanted.trust_reset:
+        raise Problem("invalid_envelope", "status or trust_reset is needed")
+    async with db.transaction(actor=str(by.user_id)) as conn:
+        async with conn.cursor(row_factory=class_row(_Locked)) as cursor:
+            device = await (await cursor.execute(load(__package__, "lock_device"), {"id": device_id})).fetchone()
+        if device is None:
+            raise Problem("not_found")
+        if wanted.status is not None:
+            await execute(
+                conn,
+                load(__package__, "update_device_status"),
+                {"id": device_id, "status": wanted.status, "reason": wanted.reason},
+            )
+        if wanted.status == "revoked":
+            await sessions.end_all_of_device(conn, device_name=device.device_id, reason="device revoked", now=now)
+        if wanted.trust_reset:
+            await trust.reset(conn, device_id=device_id, by=str(by.user_id), note=wanted.reason or "", now=now)
+        return await read(conn, device_id)
+
+
+class _Locked(msgspec.Struct, frozen=True):
+    device_id: str

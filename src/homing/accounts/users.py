@@ -1,0 +1,178 @@
+"""Users: the people who sign in."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Collection
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from psycopg import errors
+from psycopg.rows import class_row
+
+from homing.accounts import passwords, sessions
+from homing.postgres.database import Database
+from homing.postgres.sql import Connection, execute, fetch_all, fetch_one, load
+from homing.protocol.errors import Problem
+
+OWNER = "OWNER"
+"""The office, in every application: may do everything."""
+WORKER = "WORKER"
+"""Works in the field."""
+
+LOGIN_MAX = 255
+NAME_MAX = 100
+
+
+class User(msgspec.Struct, frozen=True, kw_only=True):
+    """A user as answers show one. There is no way from here to the password's hash."""
+
+    id: UUID
+    username: str
+    email: str | None
+    name: str
+    role: str
+    user_type: str
+    is_active: bool
+    has_password: bool
+    last_login_at: datetime | None
+    last_seen: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class NewUser(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """``POST /users``. Without a password the person signs in by enrolment only."""
+
+    login: str
+    name: str
+    role: str
+    password: str | None = None
+
+
+class UserChange(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """``PATCH /users/{id}``: only what is given changes. A new password ends the user's sessions."""
+
+    is_active: bool | None = None
+    role: str | None = None
+    name: str | None = None
+    password: str | None = None
+
+
+async def create(db: Database, new: NewUser, *, roles: Collection[str], actor: str | None = None) -> User:
+    """Create a user. Raises Problem: invalid_envelope, already_exists."""
+    login = check_login(new.login)
+    name = _check_name(new.name)
+    _check_role(new.role, roles)
+    password_hash = None
+    if new.password is not None:
+        passwords.check_choice(new.password, login=login)
+        password_hash = await passwords.make_hash(new.password)
+    async with db.transaction(actor=actor) as conn:
+        try:
+            row = await fetch_one(
+                conn,
+                load(__package__, "insert_user"),
+                {
+                    "username": login,
+                    "email": login if "@" in login else None,
+                    "name": name,
+                    "role": new.role,
+                    "password_hash": password_hash,
+                },
+            )
+        except errors.UniqueViolation:
+            raise Problem("already_exists", "A user with this login exists already.") from None
+        assert row is not None
+        return await read(conn, row[0])
+
+
+async def read(conn: Connection, user_id: UUID) -> User:
+    """One user. Raises Problem("not_found")."""
+    async with conn.cursor(row_factory=class_row(User)) as cursor:
+        user = await (await cursor.execute(load(__package__, "read_user"), {"id": user_id})).fetchone()
+    if user is None:
+        raise Problem("not_found")
+    return user
+
+
+async def read_page(
+    db: Database, *, after: str, limit: int, role: str | None, user_type: str | None, q: str | None
+) -> list[User]:
+    """Users by username, at most ``limit``, from behind ``after`` (a lower-case username, or '')."""
+    params = {"after": after, "limit": limit, "role": role, "user_type": user_type, "q": q}
+    async with db.connection() as conn, conn.cursor(row_factory=class_row(User)) as cursor:
+        return await (await cursor.execute(load(__package__, "list_users"), params)).fetchall()
+
+
+async def change(
+    db: Database, user_id: UUID, wanted: UserChange, *, roles: Collection[str], actor: str, now: datetime
+) -> User:
+    """Change a user; a deactivated one is signed out everywhere at once.
+
+    Raises Problem: not_found, invalid_envelope, state_conflict (the last active owner must stay one).
+    """
+    name = _check_name(wanted.name) if wanted.name is not None else None
+    if wanted.role is not None:
+        _check_role(wanted.role, roles)
+    password_hash = await _new_hash(db, user_id, wanted.password) if wanted.password is not None else None
+    async with db.transaction(actor=actor) as conn:
+        if wanted.is_active is False or wanted.role not in (None, OWNER):
+            await _keep_an_owner(conn, user_id)
+        changed = await execute(
+            conn,
+            load(__package__, "update_user"),
+            {
+                "id": user_id,
+                "name": name,
+                "role": wanted.role,
+                "is_active": wanted.is_active,
+                "password_hash": password_hash,
+            },
+        )
+        if changed == 0:
+            raise Problem("not_found")
+        if wanted.is_active is False:
+            await sessions.end_all_of_user(conn, user_id=user_id, reason="user deactivated", now=now)
+        elif password_hash is not None:
+            await sessions.end_all_of_user(conn, user_id=user_id, reason="password changed", now=now)
+        return await read(conn, user_id)
+
+
+async def _new_hash(db: Database, user_id: UUID, password: str) -> str:
+    async with db.connection() as conn:
+        user = await read(conn, user_id)
+    passwords.check_choice(password, login=user.username)
+    return await passwords.make_hash(password)
+
+
+async def _keep_an_owner(conn: Connection, user_id: UUID) -> None:
+    """Locks the active owners, so that two of them cannot remove each other at the same moment."""
+    owners = {row[0] for row in await fetch_all(conn, load(__package__, "lock_owners"))}
+    if owners == {user_id}:
+        raise Problem("state_conflict", "This is the last active owner; make another one first.")
+
+
+def check_login(login: str) -> str:
+    """A login as it is stored. Raises Problem("invalid_envelope")."""
+    login = unicodedata.normalize("NFKC", login).strip()
+    printable = all(character.isprintable() and not character.isspace() for character in login)
+    if not 0 < len(login) <= LOGIN_MAX or not printable or login.startswith("@") or login.endswith("@"):
+        raise Problem(
+            "invalid_envelope",
+            f"login must be an e-mail address or a name of 1 to {LOGIN_MAX} characters without spaces - at `$.login`",
+        )
+    return login
+
+
+def _check_name(name: str) -> str:
+    name = name.strip()
+    if not 0 < len(name) <= NAME_MAX or not name.isprintable():
+        raise Problem("invalid_envelope", f"name must have 1 to {NAME_MAX} printable characters - at `$.name`")
+    return name
+
+
+def _check_role(role: str, roles: Collection[str]) -> None:
+    if role not in roles:
+        raise Problem("invalid_envelope", f"role must be one of {', '.join(sorted(roles))} - at `$.role`")

@@ -1,0 +1,82 @@
+"""The ASGI application of a node: every route, and what holds for all of them."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from litestar import Litestar, Router
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.exceptions import HTTPException, LitestarDeprecationWarning
+from litestar.middleware import DefineMiddleware
+from litestar.params import SkipValidation
+from litestar.types import ControllerRouterHandler, Scope
+
+from homing.engine.caller import Caller, Claims
+from homing.protocol.errors import Problem
+from homing.server.edge import Edge
+from homing.server.metrics import Metrics
+from homing.server.node import Node
+from homing.server.problems import on_exception, on_http_exception, on_problem
+from homing.server.routes import BASE_PATH, ROOT_ROUTES, ROUTES
+from homing.server.routing import CALLER_KEY, CLAIMS_KEY, Gate, check_routes
+
+
+_OURS = {"Node": SkipValidation[Node], "Claims": SkipValidation[Claims], "Caller": SkipValidation[Caller]}
+"""Handlers write ``node: Node``. For Litestar it is a dependency, and one of ours: not to be checked on every call."""
+
+
+class Application(Litestar):
+    """Litestar inside the edge."""
+
+    edge: Edge
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            await self.edge(super().__call__, scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
+def create_app(node: Node) -> Litestar:
+    """The application of ``node``: its own routes and those of its apps, which name theirs ``ROUTES``.
+
+    Raises RoutesError, naming every route that does not say who may call it.
+    """
+    handlers: list[ControllerRouterHandler] = [*ROUTES]
+    for module in node.modules.values():
+        handlers += getattr(module, "ROUTES", ())
+    metrics = Metrics()
+    with warnings.catch_warnings():
+        # Litestar 3 will want each parameter to say where it comes from; here a name that is not in the path is in the
+        # query, and pyproject.toml asks for Litestar 2.
+        warnings.simplefilter("ignore", LitestarDeprecationWarning)
+        app = Application(
+            route_handlers=[*ROOT_ROUTES, Router(path=BASE_PATH, route_handlers=handlers)],
+            dependencies={
+                "node": Provide(lambda: node, sync_to_thread=False),
+                "claims": Provide(_claims, sync_to_thread=False),
+                "caller": Provide(_caller, sync_to_thread=False),
+            },
+            exception_handlers={Problem: on_problem, HTTPException: on_http_exception, Exception: on_exception},
+            signature_namespace=_OURS,
+            middleware=[DefineMiddleware(Gate, node=node)],
+            state=State({"limits": node.settings.limits, "metrics": metrics}),
+            request_max_body_size=None,  # bodies.py has its own, which counts what was decompressed
+            openapi_config=None,  # openapi.py, from the types that are really decoded
+            logging_config=None,
+        )
+    check_routes(app)
+    app.edge = Edge(metrics)
+    return app
+
+
+def _claims(scope: Scope) -> Claims:
+    found: Claims = scope[CLAIMS_KEY]  # type: ignore[literal-required]
+    return found
+
+
+def _caller(scope: Scope) -> Caller:
+    found: Caller = scope[CALLER_KEY]  # type: ignore[literal-required]
+    return found

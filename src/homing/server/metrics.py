@@ -1,0 +1,42 @@
+"""What Prometheus sees: requests by route, method and status, and how long they took."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
+
+
+class Metrics:
+    """A server's own registry, so that two servers in one process do not count together.
+
+    Labels are routes as declared, never paths as requested: their number is bounded.
+    """
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "homing_requests", "Requests answered.", ("route", "method", "status"), registry=self.registry
+        )
+        self._seconds = Histogram(
+            "homing_request_seconds",
+            "Time from request to answer.",
+            ("route", "method"),
+            registry=self.registry,
+            buckets=SECONDS,
+        )
+        self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
+    def count(self, route: str, method: str, status: int, seconds: float) -> None:
+        key = (route, method if method in METHODS else "other", status)
+        known = self._known.get(key)
+        if known is None:
+            known = self._requests.labels(*map(str, key)), self._seconds.labels(*key[:2])
+            self._known[key] = known
+        known[0].inc()
+        known[1].observe(seconds)
+
+    def page(self) -> bytes:
+        """The text format of Prometheus."""
+        return generate_latest(self.registry)

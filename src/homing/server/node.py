@@ -1,0 +1,116 @@
+"""A node: everything one server process holds, opened once and passed on. The composition root."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from homing.accounts.keys import Keys, load_keys
+from homing.accounts.throttle import LoginThrottle
+from homing.accounts.users import OWNER, WORKER
+from homing.declare import App
+from homing.engine.engine import PULL_OPTIONS, Engine, open_engine
+from homing.media import Store, open_store
+from homing.postgres.database import Database
+from homing.postgres.embedded import embedded
+from homing.postgres.migrations import Migrations, migrate
+from homing.settings import Settings, SettingsError
+
+TENANT = "default"
+"""The one tenant of a server without a table of tenants."""
+
+CORE = Migrations("core", "homing.postgres")
+
+
+@dataclass(frozen=True)
+class Node:
+    """``modules`` are the applications' packages, by name: their routes and what else they offer the server."""
+
+    settings: Settings
+    database: Database
+    engine: Engine
+    keys: Keys
+    store: Store
+    apps: Sequence[App]
+    modules: Mapping[str, ModuleType]
+    tenant: str = TENANT
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    throttle: LoginThrottle = field(default_factory=LoginThrottle)
+
+    @property
+    def roles(self) -> Collection[str]:
+        """The office, the field, and whatever else an application gives rights to."""
+        declared = {role for app in self.apps for table in app.tables for role in table.write}
+        return {OWNER, WORKER} | declared
+
+
+@asynccontextmanager
+async def open_node(
+    settings: Settings,
+    *,
+    migrating: bool = True,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> AsyncIterator[Node]:
+    """Open the database (starting the embedded one where the settings name none), migrate it, and bind the engine.
+
+    Raises SettingsError, MigrationError, DeclarationError, Problem("unavailable").
+    """
+    async with AsyncExitStack() as stack:
+        url = settings.database_url
+        if url is None:
+            server = embedded(settings.data_dir)
+            url = await asyncio.to_thread(server.__enter__)
+            stack.push(server.__exit__)
+        database = await _open(stack, url, settings.pool_size)
+        pulls = await _open(stack, url, settings.pool_size, PULL_OPTIONS)
+        modules = {name: _module(name) for name in settings.apps}
+        store = open_store(settings.media_url, data_dir=settings.data_dir, bytes_max=settings.limits.media_bytes_max)
+        apps = [module.declare(store) for module in modules.values()]
+        if migrating:
+            own = [Migrations(app.name, app.migrations) for app in apps if app.migrations is not None]
+            await migrate(database, [CORE, *own])
+        keys = await load_keys(database)
+        engine = await open_engine(
+            database=database,
+            pulls=pulls,
+            apps=apps,
+            token_keys=keys.token,
+            limits=settings.limits,
+            trust_threshold=settings.trust_threshold,
+            install=migrating,
+            clock=clock,
+        )
+        yield Node(
+            settings=settings,
+            database=database,
+            engine=engine,
+            keys=keys,
+            store=store,
+            apps=apps,
+            modules=modules,
+            clock=clock,
+        )
+
+
+async def _open(stack: AsyncExitStack, url: str, pool_size: int, options: Mapping[str, str] | None = None) -> Database:
+    database = Database(url, pool_size=pool_size, options=options)
+    await database.open()
+    stack.push_async_callback(database.close)
+    return database
+
+
+def _module(name: str) -> Any:
+    """An application that ships with Homing, or, where the name has a dot, anybody's module."""
+    path = name if "." in name else f"homing.apps.{name}"
+    try:
+        return import_module(path)
+    except ModuleNotFoundError as error:
+        if not f"{path}.".startswith(f"{error.name}."):
+            raise
+        raise SettingsError(f"HOMING_APPS: there is no application called {name!r}") from None

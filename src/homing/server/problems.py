@@ -1,0 +1,78 @@
+"""Every refusal as application/problem+json (RFC 9457), from the one catalogue. Nothing internal gets out.
+
+A Problem raised anywhere below is rendered as it is. What Litestar refuses itself (no such address, wrong method, a
+parameter that does not fit) is given its code here. Anything else is a bug: it is logged with an id, and the answer
+holds nothing but that id.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, ValidationException
+
+from homing.protocol.errors import CATALOGUE, Problem
+
+MEDIA_TYPE = "application/problem+json"
+
+log = logging.getLogger("homing.server")
+
+CLOSING = frozenset({"too_large", "too_slow", "unsupported_media_type"})
+"""After these the rest of the body is still coming: the connection closes instead of swallowing it."""
+
+_BY_STATUS = {404: "not_found", 405: "method_not_allowed", 406: "not_acceptable", 413: "too_large"}
+
+
+def headers_of(problem: Problem) -> dict[str, str]:
+    """The headers that go with a problem."""
+    headers: dict[str, str] = {}
+    if problem.retry_after is not None:
+        headers["retry-after"] = str(problem.retry_after)
+    if problem.code.status == 401:
+        headers["www-authenticate"] = "Bearer"
+    if problem.code.code in CLOSING:
+        headers["connection"] = "close"
+    return headers
+
+
+def body_of(problem: Problem) -> bytes:
+    return msgspec.json.encode(problem.document())
+
+
+def on_problem(_: Request[Any, Any, Any], problem: Problem) -> Response[bytes]:
+    return _response(problem, headers_of(problem))
+
+
+def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+    """What Litestar itself refuses."""
+    headers = {name.lower(): value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
+    if isinstance(error, ValidationException):
+        return _response(Problem("invalid_parameter", _what_is_wrong(error)), headers)
+    if error.status_code in _BY_STATUS:
+        return _response(Problem(_BY_STATUS[error.status_code]), headers)
+    if error.status_code < 500:
+        return _response(Problem("invalid_parameter", "The request is not valid."), headers)
+    return on_exception(request, error)
+
+
+def on_exception(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """A bug. The id finds it in the log."""
+    incident = uuid4().hex[:12]
+    log.error("%s %s failed [%s]", request.method, request.scope.get("path_template"), incident, exc_info=error)
+    return _response(Problem("internal", f"Reported as {incident}.", id=incident), {})
+
+
+def _response(problem: Problem, headers: dict[str, str]) -> Response[bytes]:
+    status = problem.code.status or CATALOGUE["invalid_envelope"].status
+    return Response(body_of(problem), media_type=MEDIA_TYPE, status_code=status, headers=headers)
+
+
+def _what_is_wrong(error: ValidationException) -> str:
+    """Litestar's list of what did not fit, as one sentence; only names and expectations, never our types."""
+    found = error.extra if isinstance(error.extra, list) else []
+    said = [f"{each['key']}: {each['message']}" for each in found if "key" in each and "message" in each]
+    return "; ".join(said) or error.detail.partition(" for http")[0]

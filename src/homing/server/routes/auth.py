@@ -1,0 +1,135 @@
+"""Signing in, staying signed in, signing out, and who one is."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import Annotated, Any, Literal
+
+import msgspec
+from litestar import Request, get, post
+from msgspec import Meta
+
+from homing.accounts import devices, sessions, users
+from homing.accounts.access import issue_access
+from homing.accounts.devices import Device
+from homing.accounts.login import login
+from homing.accounts.passwords import LENGTH_MAX
+from homing.accounts.sessions import Session
+from homing.accounts.users import LOGIN_MAX, User
+from homing.engine.caller import Caller
+from homing.server.bodies import read
+from homing.server.node import Node
+from homing.server.routing import PERSON, PUBLIC, SIGNED_IN
+
+
+class LoginRequest(msgspec.Struct, kw_only=True):
+    """``login`` is an e-mail address or a username. With ``device_id`` the session is that device's."""
+
+    login: Annotated[str, Meta(min_length=1, max_length=LOGIN_MAX)]
+    password: Annotated[str, Meta(max_length=LENGTH_MAX)]
+    platform: Literal["web", "mobile"] | None = None
+    device_id: devices.Name | None = None
+
+
+class RefreshRequest(msgspec.Struct, kw_only=True):
+    """``device_id``, where given, must be the session's."""
+
+    refresh_token: Annotated[str, Meta(max_length=200)]
+    device_id: devices.Name | None = None
+
+
+class Tokens(msgspec.Struct, frozen=True, kw_only=True):
+    """``expires_in``: seconds the access token holds. The refresh token is good for one more pair."""
+
+    access_token: str
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105 - the type's name, not a secret
+    expires_in: int
+    refresh_token: str
+    user: User
+
+
+class AppName(msgspec.Struct, frozen=True):
+    name: str
+    title: str
+
+
+class Me(msgspec.Struct, frozen=True, kw_only=True):
+    """``device``: None in a browser, and until the device is registered."""
+
+    user: User
+    role: str
+    device: Device | None
+    tenant: str
+    apps: list[AppName]
+
+
+@post("/auth/login", status_code=200, roles=PUBLIC, body=LoginRequest)
+async def post_login(request: Request[Any, Any, Any], node: Node) -> Tokens:
+    """Sign in with a login and a password."""
+    given = await read(request, LoginRequest)
+    address = request.client.host if request.client else ""
+    node.throttle.take(login=given.login, address=address, now=monotonic())
+    session = await login(
+        node.database,
+        login=given.login,
+        password=given.password,
+        platform=given.platform or ("web" if given.device_id is None else "mobile"),
+        device_name=given.device_id,
+        now=node.clock(),
+        session_days_max=node.settings.session_days_max,
+    )
+    node.throttle.give_back(login=given.login, address=address, now=monotonic())
+    return await _tokens(node, session)
+
+
+@post("/auth/refresh", status_code=200, roles=PUBLIC, body=RefreshRequest)
+async def post_refresh(request: Request[Any, Any, Any], node: Node) -> Tokens:
+    """Redeem a refresh token. Asking again after a lost answer gives the same refresh token again."""
+    given = await read(request, RefreshRequest)
+    session = await sessions.rotate(
+        node.database,
+        node.keys.access,
+        refresh_token=given.refresh_token,
+        device_name=given.device_id,
+        now=node.clock(),
+        idle_days=node.settings.refresh_token_days,
+    )
+    return await _tokens(node, session)
+
+
+@post("/auth/logout", status_code=204, roles=SIGNED_IN, confirmed=PERSON)
+async def post_logout(node: Node, caller: Caller) -> None:
+    """End this session: its access tokens and its refresh tokens, at once."""
+    async with node.database.transaction(actor=str(caller.user_id)) as conn:
+        await sessions.end(conn, session_id=caller.session_id, reason="signed out", now=node.clock())
+
+
+@get("/auth/me", roles=SIGNED_IN, confirmed=PERSON)
+async def get_me(node: Node, caller: Caller) -> Me:
+    """Who is signed in, on which device, and which applications this server has."""
+    async with node.database.connection() as conn:
+        user = await users.read(conn, caller.user_id)
+        device = None if caller.device_id is None else await devices.read(conn, caller.device_id)
+    apps = [AppName(app.name, app.title) for app in node.apps]
+    return Me(user=user, role=caller.role, device=device, tenant=caller.tenant, apps=apps)
+
+
+async def _tokens(node: Node, session: Session) -> Tokens:
+    async with node.database.connection() as conn:
+        user = await users.read(conn, session.user_id)
+    seconds = node.settings.access_token_seconds
+    access_token = issue_access(
+        node.keys,
+        user_id=session.user_id,
+        role=session.role,
+        tenant=node.tenant,
+        device_id=session.device_name,
+        platform=session.platform,
+        session_id=session.id,
+        now=node.clock(),
+        seconds=seconds,
+    )
+    return Tokens(access_token=access_token, expires_in=seconds, refresh_token=session.refresh_token, user=user)
+
+
+ROUTES = [post_login, post_refresh, post_logout, get_me]

@@ -1,0 +1,47 @@
+"""What this server can do and where its bounds are: the first thing a client asks."""
+
+from __future__ import annotations
+
+import msgspec
+from litestar import get
+
+from homing.protocol.limits import Limits
+from homing.server.node import Node
+from homing.server.routing import PUBLIC
+
+PROTOCOL = 1
+"""The version of the wire contract. A client of a higher one must expect less; a lower one always works."""
+
+
+class AppCapabilities(msgspec.Struct, frozen=True, kw_only=True):
+    """``tables``: the resource types of the application, as ``resource_type`` may name them."""
+
+    name: str
+    title: str
+    tables: list[str]
+
+
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
+    protocol: int
+    limits: Limits
+    encodings: list[str]
+    apps: list[AppCapabilities]
+    roles: list[str]
+
+
+@get("/capabilities", roles=PUBLIC)
+async def get_capabilities(node: Node) -> Capabilities:
+    """Limits with their values, applications, tables, roles."""
+    return Capabilities(
+        protocol=PROTOCOL,
+        limits=node.settings.limits,
+        encodings=["gzip", "zstd"],
+        apps=[
+            AppCapabilities(name=app.name, title=app.title, tables=[table.resource_type for table in app.tables])
+            for app in node.apps
+        ],
+        roles=sorted(node.roles),
+    )
+
+
+ROUTES = [get_capabilities]

@@ -1,0 +1,48 @@
+"""For machines that watch machines: probes, metrics, and the API's own description."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+from litestar import Request, Response, get
+
+from homing.server.answers import RawJson
+from homing.server.node import Node
+from homing.server.openapi import describe
+from homing.server.routing import PUBLIC
+
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Health(msgspec.Struct, frozen=True):
+    status: Literal["ok"] = "ok"
+
+
+@get("/health/live", roles=PUBLIC)
+async def get_live() -> Health:
+    """The process answers."""
+    return Health()
+
+
+@get("/health/ready", roles=PUBLIC)
+async def get_ready(node: Node) -> Health:
+    """The database answers too; otherwise a 503, and requests should go to another node."""
+    async with node.database.connection() as conn:
+        await conn.execute("SELECT 1")
+    return Health()
+
+
+@get("/metrics", roles=PUBLIC, answers=("text/plain",), media_type="text/plain")
+async def get_metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """For Prometheus."""
+    return Response(request.app.state.metrics.page(), media_type=METRICS_TYPE)
+
+
+@get("/openapi.json", roles=PUBLIC)
+async def get_openapi(request: Request[Any, Any, Any]) -> RawJson:
+    """This description."""
+    return RawJson(describe(request.app))
+
+
+ROUTES = [get_live, get_ready, get_metrics, get_openapi]

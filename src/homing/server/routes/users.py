@@ -1,0 +1,58 @@
+"""Users, as the office keeps them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+from uuid import UUID
+
+from litestar import Request, get, patch, post
+
+from homing.accounts import users
+from homing.accounts.users import NewUser, User, UserChange
+from homing.engine.caller import Caller
+from homing.server.bodies import read
+from homing.server.node import Node
+from homing.server.pages import LIMIT_DEFAULT, After, Limit, Page, Search, page_of, read_cursor
+from homing.server.routing import OFFICE
+
+
+@post("/users", roles=OFFICE, body=NewUser)
+async def post_user(request: Request[Any, Any, Any], node: Node, caller: Caller) -> User:
+    """Create a user."""
+    new = await read(request, NewUser)
+    return await users.create(node.database, new, roles=node.roles, actor=str(caller.user_id))
+
+
+@get("/users", roles=OFFICE)
+async def get_users(
+    *,
+    node: Node,
+    role: str | None = None,
+    user_type: Literal["web", "mobile"] | None = None,
+    q: Search = None,
+    limit: Limit = LIMIT_DEFAULT,
+    after: After = None,
+) -> Page[User]:
+    """Users by username."""
+    place = read_cursor(after, tuple[str])
+    found = await users.read_page(
+        node.database,
+        after=place[0] if place else "",
+        limit=limit + 1,
+        role=role,
+        user_type=user_type,
+        q=q,
+    )
+    return page_of(found, limit=limit, place=lambda user: (user.username.lower(),))
+
+
+@patch("/users/{user_id:uuid}", roles=OFFICE, body=UserChange)
+async def patch_user(request: Request[Any, Any, Any], node: Node, caller: Caller, user_id: UUID) -> User:
+    """Change a user: a deactivated one is signed out everywhere at once."""
+    wanted = await read(request, UserChange)
+    return await users.change(
+        node.database, user_id, wanted, roles=node.roles, actor=str(caller.user_id), now=node.clock()
+    )
+
+
+ROUTES = [post_user, get_users, patch_user]

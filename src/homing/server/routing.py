@@ -1,0 +1,203 @@
+"""What every route declares, checked when the server starts, and the gate that every request passes.
+
+A handler says, as keyword arguments of Litestar's decorators:
+
+``roles``      who may call it: ``PUBLIC``, ``SIGNED_IN`` or a set of roles (``OFFICE``). There is no default: a route
+               that nobody thought about must not be open.
+``confirmed``  how the caller is confirmed in the database before the handler runs, where somebody must be signed in:
+               ``WITH_DEVICE`` (the default; a device that the token names must be in good standing), ``PERSON`` (the
+               device need not be registered yet), or ``BY_ENGINE`` (sync confirms within its own statement).
+``body``       the msgspec type of its JSON body, where it has one; the handler reads it with ``bodies.read``.
+``answer``     the msgspec type of its answer, where its return annotation does not say (``RawJson``).
+``answers``    the media types it can answer with, where that is not JSON.
+``any_query``  it reads the query itself (signed addresses); otherwise only declared parameters are accepted, once each.
+
+Handlers that want to know who is calling take ``caller``, with BY_ENGINE ``claims``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final
+from urllib.parse import unquote_plus
+
+from litestar import Litestar
+from litestar.handlers import HTTPRouteHandler
+from litestar.routes import HTTPRoute
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from homing.accounts.access import read_access
+from homing.accounts.caller import require_caller, require_person
+from homing.accounts.users import OWNER
+from homing.engine.caller import Caller, Claims
+from homing.protocol.errors import Problem
+from homing.server.node import Node
+
+
+class Everybody(Enum):
+    PUBLIC = "public"
+    SIGNED_IN = "signed in"
+
+
+PUBLIC: Final = Everybody.PUBLIC
+SIGNED_IN: Final = Everybody.SIGNED_IN
+OFFICE: Final = frozenset({OWNER})
+
+Roles = Everybody | frozenset[str]
+
+
+class Confirmed(Enum):
+    WITH_DEVICE = "with device"
+    PERSON = "person"
+    BY_ENGINE = "by engine"
+
+
+WITH_DEVICE: Final = Confirmed.WITH_DEVICE
+PERSON: Final = Confirmed.PERSON
+BY_ENGINE: Final = Confirmed.BY_ENGINE
+
+CLAIMS_KEY = "homing.claims"
+CALLER_KEY = "homing.caller"
+"""Where the gate leaves in the scope what it found, for the dependencies of these names."""
+
+GENERAL_QUERY = {"platform": frozenset({"web", "mobile"})}
+"""Parameters that every address takes, with their values: most have no condensed form for phones, and say so by giving
+the same."""
+
+
+class RoutesError(Exception):
+    """Routes that cannot be served as they are declared; one a line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One method of one address."""
+
+    method: str
+    path: str
+    handler: HTTPRouteHandler
+    query: frozenset[str]
+
+    @property
+    def roles(self) -> Roles:
+        found: Roles = self.handler.opt["roles"]
+        return found
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+def routes_of(app: Litestar) -> Iterator[Route]:
+    """Every declared route. OPTIONS, which Litestar answers by itself with Allow, is not one."""
+    for route in app.routes:
+        if not isinstance(route, HTTPRoute):
+            continue
+        for method, (handler, parameters) in sorted(route.route_handler_map.items()):
+            if method != "OPTIONS":
+                query = frozenset(parameter.field_alias for parameter in parameters.expected_query_params)
+                yield Route(method, route.path_format, handler, query)
+
+
+def check_routes(app: Litestar) -> None:
+    """Refuse to start with a route that does not say who may call it, or says what does not fit together.
+
+    Raises RoutesError.
+    """
+    mistakes = []
+    for route in routes_of(app):
+        opt = route.handler.opt
+        roles, confirmed = opt.get("roles"), opt.setdefault("confirmed", WITH_DEVICE)
+        takes = {"caller", "claims"} & set(route.handler.parsed_fn_signature.parameters)
+        if not isinstance(roles, Everybody | frozenset):
+            mistakes.append(f"{route}: say who may call it: roles=PUBLIC, SIGNED_IN, OFFICE or a frozenset of roles")
+        elif roles is PUBLIC and takes:
+            mistakes.append(f"{route}: it is PUBLIC, so nobody need be calling: it cannot take {', '.join(takes)}")
+        elif confirmed is BY_ENGINE and (roles is not SIGNED_IN or takes != {"claims"}):
+            mistakes.append(f"{route}: with BY_ENGINE it must be SIGNED_IN and take claims, which the engine confirms")
+        opt["query"] = None if opt.get("any_query") else route.query
+    if mistakes:
+        raise RoutesError("\n".join(mistakes))
+
+
+class Gate:
+    """Litestar middleware, made once for each route: nothing reaches a handler that did not pass.
+
+    Raises Problem: unauthenticated, device_*, forbidden, invalid_parameter, not_acceptable.
+    """
+
+    def __init__(self, app: ASGIApp, *, node: Node) -> None:
+        self._app = app
+        self._node = node
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        handler: Any = scope["route_handler"]
+        # Litestar's own answers to OPTIONS are nobody's routes: they say what is allowed, and declare nothing.
+        roles: Roles = handler.opt.get("roles", PUBLIC)
+        access = accept = None
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                access = value
+            elif name == b"accept":
+                accept = value
+        if roles is not PUBLIC:
+            claims = read_claims(self._node, access)
+            scope[CLAIMS_KEY] = claims  # type: ignore[literal-required]
+            if handler.opt["confirmed"] is not BY_ENGINE:
+                scope[CALLER_KEY] = await self._confirm(claims, roles, handler.opt["confirmed"])  # type: ignore[literal-required]
+        if scope["query_string"]:
+            _check_query(scope["query_string"], handler.opt.get("query", frozenset()))
+        if accept is not None:
+            _check_accept(accept, handler)
+        await self._app(scope, receive, send)
+
+    async def _confirm(self, claims: Claims, roles: Roles, confirmed: Confirmed) -> Caller:
+        find = require_person if confirmed is PERSON else require_caller
+        caller = await find(self._node.database, claims)
+        if isinstance(roles, frozenset) and caller.role not in roles:
+            raise Problem("forbidden")
+        return caller
+
+
+def read_claims(node: Node, authorization: bytes | None) -> Claims:
+    """What the request's access token says. Raises Problem("unauthenticated")."""
+    if authorization is not None:
+        scheme, _, token = authorization.decode("latin-1").partition(" ")
+        if scheme.lower() == "bearer":
+            return read_access(node.keys, token.strip(), tenant=node.tenant, now=node.clock())
+    raise Problem("unauthenticated", "Send the header Authorization: Bearer with the access token.")
+
+
+def _check_query(query: bytes, known: frozenset[str] | None) -> None:
+    if b"%00" in query:
+        raise Problem("invalid_parameter", "NUL, which no text may hold.")
+    if known is None:
+        return
+    seen = set()
+    for part in query.split(b"&"):
+        raw_name, _, value = part.partition(b"=")
+        name = unquote_plus(raw_name.decode("latin-1"))
+        if name in GENERAL_QUERY and name not in known:
+            if value.decode("latin-1") not in GENERAL_QUERY[name]:
+                raise Problem("invalid_parameter", f"{name} is one of {', '.join(sorted(GENERAL_QUERY[name]))}.")
+        elif name not in known:
+            listed = ", ".join(sorted(known)) or "none"
+            raise Problem("invalid_parameter", f"There is no parameter {name[:100]!r}; there are: {listed}.")
+        if name in seen:
+            raise Problem("invalid_parameter", f"{name} is given twice.")
+        seen.add(name)
+
+
+def _check_accept(accept: bytes, handler: Any) -> None:
+    if b"*/*" in accept or b"application/json" in accept:
+        return
+    ours = set(handler.opt.get("answers") or (str(getattr(handler, "media_type", "application/json")),))
+    for part in accept.decode("latin-1").lower().split(","):
+        kind, *parameters = (piece.strip() for piece in part.split(";"))
+        if any(parameter.replace(" ", "") in ("q=0", "q=0.0", "q=0.00", "q=0.000") for parameter in parameters):
+            continue
+        family, _, _ = kind.partition("/")
+        if kind in ours or any(kind == f"{family}/*" and each.startswith(f"{family}/") for each in ours):
+            return
+    raise Problem("not_acceptable", f"This address answers with {', '.join(sorted(ours))}.")

@@ -1,0 +1,142 @@
+"""The process: uvicorn with uvloop and httptools, and what uvicorn leaves open about slow and malformed requests."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from asyncio import TimerHandle
+from typing import Any
+
+import uvicorn
+import uvloop
+from litestar import Litestar
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from homing.protocol.errors import Problem
+from homing.server.app import create_app
+from homing.server.node import open_node
+from homing.server.problems import MEDIA_TYPE, body_of
+from homing.settings import Settings
+
+log = logging.getLogger("homing.server")
+
+HEAD_SECONDS = 10.0
+"""A request's line and headers that have not arrived by then never will: slow senders hold no connection."""
+HEAD_BYTES_MAX = 64 * 2**10
+HEADERS_MAX = 100
+"""Browsers and proxies together send a third of that."""
+UNREAD_MILLISECONDS = 60_000
+"""An answer that nobody takes is given up after this, and its memory with it."""
+KEEP_ALIVE_SECONDS = 75
+SHUTDOWN_SECONDS = 35
+"""A push may take 30 seconds; it is finished before the process ends."""
+
+
+class Protocol(HttpToolsProtocol):
+    """uvicorn's, with a deadline and bounds for the head of a request, and problem documents for what is not HTTP."""
+
+    _head_began = False
+    _head_bytes = 0
+    _deadline: TimerHandle | None = None
+    _refusal = "invalid_parameter"
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        connection = transport.get_extra_info("socket")
+        if connection is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MILLISECONDS)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_arrived()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._head_began:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES_MAX:
+                self._refuse_head()
+            elif self._deadline is None:
+                self._await_head()
+
+    def on_message_begin(self) -> None:
+        self._head_began, self._head_bytes = True, 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._head_arrived()
+        if len(self.headers) > HEADERS_MAX or sum(map(_length, self.headers)) + len(self.url) > HEAD_BYTES_MAX:
+            self._refusal = "headers_too_large"
+            raise ValueError("the head of the request is too large")
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() != "1.0"):
+            raise ValueError("one Host header is needed")
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        if self.transport.is_closing():
+            return
+        problem = Problem(self._refusal, "" if self._refusal == "headers_too_large" else msg)
+        body = body_of(problem)
+        self.transport.write(
+            STATUS_LINE[problem.code.status or 400]
+            + b"content-type: %s\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % (MEDIA_TYPE.encode(), len(body))
+            + body
+        )
+        self.transport.close()
+
+    def _refuse_head(self) -> None:
+        self._refusal = "headers_too_large"
+        self.send_400_response("")
+
+    def _await_head(self) -> None:
+        self._deadline = self.loop.call_later(HEAD_SECONDS, self._give_up)
+
+    def _head_arrived(self) -> None:
+        self._head_began = False
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _give_up(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.close()
+
+
+def _length(header: tuple[bytes, bytes]) -> int:
+    return len(header[0]) + len(header[1])
+
+
+def configure(app: Litestar, *, host: str, port: int) -> uvicorn.Config:
+    """How uvicorn runs the application, in production and in tests alike."""
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http=Protocol,
+        loop="uvloop",
+        lifespan="off",  # the node is opened and closed around the server
+        server_header=False,
+        date_header=True,
+        access_log=False,  # /metrics counts; a proxy in front logs; a request line may hold a signed address
+        log_level="warning",
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        forwarded_allow_ips="127.0.0.1,::1",  # only a proxy on this machine is believed about who calls
+        backlog=2048,
+    )
+
+
+def run(settings: Settings, *, migrating: bool = True) -> None:
+    """Serve until a signal says stop; what is being answered is finished first."""
+    uvloop.run(_serve(settings, migrating))
+
+
+async def _serve(settings: Settings, migrating: bool) -> None:
+    async with open_node(settings, migrating=migrating) as node:
+        server = uvicorn.Server(configure(create_app(node), host=settings.host, port=settings.port))
+        log.info("serving on http://%s:%d", settings.host, settings.port)
+        await server.serve()
+        await asyncio.sleep(0)
