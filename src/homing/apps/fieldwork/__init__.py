@@ -2,5 +2,6 @@
 
 from homing.apps.fieldwork.declaration import declare
 from homing.apps.fieldwork.media import find_media
+from homing.apps.fieldwork.routes import ROUTES
 
-__all__ = ["declare", "find_media"]
+__all__ = ["ROUTES", "declare", "find_media"]

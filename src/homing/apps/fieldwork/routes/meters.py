@@ -1,0 +1,77 @@
+"""The routes of meters."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from litestar import Request, get, patch, post
+from litestar.params import Parameter
+
+from homing.apps.fieldwork.listing import Query, list_rows
+from homing.apps.fieldwork.rows import read_row
+from homing.apps.fieldwork.writing import Columns, create, update
+from homing.engine.caller import Caller, Claims
+from homing.engine.tables import BoundTable
+from homing.server.answers import RawJson
+from homing.server.bodies import read
+from homing.server.node import Node
+from homing.server.pages import LIMIT_DEFAULT, After, Limit, Page
+from homing.server.routing import OFFICE, SIGNED_IN
+
+Asked = Request[Any, Any, Any]
+Row = dict[str, Any]
+
+
+@get("/meters", roles=SIGNED_IN, answer=Page[Row])
+async def get_meters(
+    *,
+    node: Node,
+    caller: Caller,
+    team: Annotated[UUID | None, Parameter(description="A team's id.")] = None,
+    limit: Limit = LIMIT_DEFAULT,
+    after: After = None,
+) -> RawJson:
+    """Meters, newest first: all for the office, their teams' for everybody else."""
+    params: dict[str, dict[str, Any]] = {}
+    if caller.role != "OWNER":
+        params["worker"] = {"user": caller.user_id}
+    if team is not None:
+        params["team"] = {"team": team}
+    query = Query("list_meters", frozenset(params), {k: v for each in params.values() for k, v in each.items()})
+    async with node.database.connection() as conn:
+        page = await list_rows(conn, query, table=_table(node), after=after, limit=limit)
+    return RawJson(msgspec.json.encode(page))
+
+
+@get("/meters/{meter_id:uuid}", roles=SIGNED_IN, answer=Row)
+async def get_meter(node: Node, caller: Caller, meter_id: UUID) -> RawJson:
+    """One meter."""
+    return await _meter(node, caller, meter_id)
+
+
+@post("/meters", roles=OFFICE, body=Row, answer=Row)
+async def post_meter(request: Asked, node: Node, caller: Caller, claims: Claims) -> RawJson:
+    """Create a meter: its columns, of which ``code`` is needed."""
+    made = await create(node.engine, claims, "fieldwork.meter", await read(request, Columns))
+    return await _meter(node, caller, made, status=201)
+
+
+@patch("/meters/{meter_id:uuid}", roles=SIGNED_IN, body=Row, answer=Row)
+async def patch_meter(request: Asked, node: Node, caller: Caller, claims: Claims, meter_id: UUID) -> RawJson:
+    """Change columns of a meter, by the rules of a push. With ``server_version``, 409 where others changed the same."""
+    await update(node.engine, claims, "fieldwork.meter", meter_id, await read(request, Columns))
+    return await _meter(node, caller, meter_id)
+
+
+ROUTES = (get_meters, get_meter, post_meter, patch_meter)
+
+
+def _table(node: Node) -> BoundTable:
+    return node.engine.bound.by_resource_type["fieldwork.meter"]
+
+
+async def _meter(node: Node, caller: Caller, meter_id: UUID, *, status: int = 200) -> RawJson:
+    async with node.database.connection() as conn:
+        return RawJson(bytes(await read_row(conn, _table(node), caller, meter_id)), status=status)
