@@ -1,9 +1,11 @@
 """The embedded server: starts from nothing, is shared, survives kills, and stops with its last user."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,9 +30,14 @@ with embedded(Path(sys.argv[1])) as url:
 
 
 @pytest.fixture
-def folder(cluster: object, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a short name for a cluster of the test's own."""
-    return tmp_path_factory.mktemp("own")
+def folder() -> Iterator[Path]:
+    """A folder with a short name for a cluster of the test's own.
+
+    Not pytest's: each pytest that starts closes the folder of all of them to other users, and PostgreSQL's user is one.
+    """
+    made = Path(tempfile.mkdtemp(prefix="homing-own-"))
+    yield made
+    shutil.rmtree(made)
 
 
 @contextmanager
