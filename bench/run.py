@@ -23,6 +23,7 @@ from bench.measures.delta import crowd, delta
 from bench.measures.memory import memory
 from bench.measures.pull import pull
 from bench.measures.push import push
+from bench.measures.replica import replica
 from bench.measures.scopes import scopes
 from bench.measures.transactions import transactions
 from bench.plan import Bench, Plan, seeds
@@ -87,6 +88,8 @@ def _steps(bench: Bench, only: Collection[str]) -> Iterator[tuple[str, Callable[
     if "delta" in only:
         yield f"delta among {plan.middle:,}", lambda: delta(bench, plan.middle)
         yield "empty deltas", lambda: crowd(bench, plan.middle)
+    if "replica" in only:
+        yield "first sync", lambda: replica(bench)
     if "push" in only:
         yield "push", lambda: push(bench)
     if "large" in only and plan.large:

@@ -201,7 +201,8 @@ class Homing:
 def homing(cluster: Cluster, *, profile: Path | None = None) -> Iterator[Homing]:
     """Start it. ``profile``: where its Python's profile goes (``bench/servers/homing.py`` says how)."""
     url, port = cluster.create(DATABASE), free_port()
-    environ = {"HOMING_DATABASE_URL": url, "HOMING_PORT": str(port), "HOMING_ACCESS_TOKEN_SECONDS": "3600"}
+    environ = {"HOMING_DATABASE_URL": url, "HOMING_PORT": str(port), "HOMING_APPS": "bench.app"}
+    environ["HOMING_ACCESS_TOKEN_SECONDS"] = "3600"
     if profile:
         environ["BENCH_PROFILE"] = str(profile)
     with running([sys.executable, "-m", "bench.servers.homing"], port=port, environ=environ, name="Homing") as server:

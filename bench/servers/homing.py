@@ -1,4 +1,4 @@
-"""Homing's own server with the benchmark's application, and a profiler that two signals switch on and off.
+"""Homing's own server, as ``homing serve`` runs it, with a profiler that two signals switch on and off.
 
 ``SIGUSR1`` starts cProfile in the event loop's thread, ``SIGUSR2`` stops it and writes to the file that BENCH_PROFILE
 names. Without that variable this is an ordinary server.
@@ -14,10 +14,10 @@ from pathlib import Path
 
 import uvicorn
 import uvloop
+
 from homing.server.app import create_app
 from homing.server.node import open_node
-
-from bench.app import bench
+from homing.server.serve import configure
 from homing.settings import Settings
 
 
@@ -25,16 +25,8 @@ async def serve(profile: str | None) -> None:
     settings = Settings.read(os.environ)
     if profile:
         _listen_for_profiling(Path(profile))
-    async with open_node(settings, apps=[bench]) as node:
-        config = uvicorn.Config(
-            create_app(node),
-            host=settings.host,
-            port=settings.port,
-            http="httptools",
-            log_level="warning",
-            access_log=False,
-        )
-        await uvicorn.Server(config).serve()
+    async with open_node(settings) as node:
+        await uvicorn.Server(configure(create_app(node), host=settings.host, port=settings.port)).serve()
 
 
 def _listen_for_profiling(path: Path) -> None:
