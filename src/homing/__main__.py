@@ -1,0 +1,5 @@
+"""``python -m homing`` is the command ``homing``."""
+
+from homing.cli import main
+
+main()

@@ -1,0 +1,122 @@
+"""What the office's commands share: a node without HTTP, somebody to act as, and printing for people or programs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+from uuid import UUID, uuid4
+
+import msgspec
+from cyclopts import Parameter
+from rich.console import Console
+from rich.table import Table
+
+from homing.accounts.users import OWNER
+from homing.declare import DeclarationError
+from homing.engine.caller import Caller
+from homing.postgres.migrations import MigrationError
+from homing.protocol.errors import Problem
+from homing.server.node import TENANT, Node, open_node
+from homing.settings import Settings, SettingsError
+
+T = TypeVar("T")
+
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON.")]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Where:
+    """Which server's database a command works on."""
+
+    data: Annotated[Path | None, Parameter(help="Folder of the embedded database. HOMING_DATA_DIR.")] = None
+    database_url: Annotated[str | None, Parameter(help="Your own PostgreSQL. HOMING_DATABASE_URL.")] = None
+    apps: Annotated[str | None, Parameter(help="Applications, separated by commas. HOMING_APPS.")] = None
+
+    def settings(self) -> Settings:
+        """The environment's settings with these on top. Raises SettingsError."""
+        given: dict[str, Any] = {"data_dir": self.data, "database_url": self.database_url}
+        if self.apps is not None:
+            given["apps"] = tuple(name.strip() for name in self.apps.split(",") if name.strip())
+        return msgspec.structs.replace(
+            Settings.read(os.environ), **{name: value for name, value in given.items() if value is not None}
+        )
+
+
+HERE = Where()
+
+
+def run(work: Callable[[Node], Awaitable[T]], where: Where, *, migrating: bool = False) -> T:
+    """Open a node, do ``work`` on it, close it. What is wrong is said in one sentence and exits with 1."""
+
+    async def whole() -> T:
+        async with open_node(where.settings(), migrating=migrating) as node:
+            return await work(node)
+
+    return reported(lambda: asyncio.run(whole()))
+
+
+def reported(work: Callable[[], T]) -> T:
+    """Errors that a person can act on, as sentences on stderr."""
+    try:
+        return work()
+    except Problem as problem:
+        extra = "".join(f"\n  {name}: {value}" for name, value in problem.extra.items() if value is not None)
+        sys.stderr.write(f"{problem.code.code}: {problem.detail}{extra}\n")
+    except (SettingsError, MigrationError, DeclarationError) as error:
+        sys.stderr.write(f"{error}\n")
+    raise SystemExit(1)
+
+
+@asynccontextmanager
+async def acting(node: Node, login: str | None) -> AsyncIterator[Caller]:
+    """The user that a command acts as: ``login``, or the first active user of the office. Raises Problem."""
+    async with node.database.connection() as conn:
+        row = await (
+            await conn.execute(
+                "SELECT id, role FROM homing.users WHERE is_active AND role = %s"
+                " AND (%s::text IS NULL OR lower(username) = lower(%s::text)) ORDER BY created_at LIMIT 1",
+                [OWNER, login, login],
+            )
+        ).fetchone()
+    if row is None:
+        raise Problem("not_found", "No such user of the office; make one with: homing users create --role OWNER")
+    user_id: UUID = row[0]
+    yield Caller(user_id, row[1], TENANT, "shell", uuid4(), None, None)
+
+
+def show(found: Any, *, as_json: bool, columns: Sequence[str] = (), title: str = "") -> None:
+    """Print structs: as JSON, or as a table of ``columns`` (a list) or of names and values (one)."""
+    if as_json:
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(found)).decode() + "\n")
+        return
+    table = Table(title=title or None, title_justify="left")
+    if isinstance(found, list):
+        for column in columns:
+            table.add_column(column)
+        for each in found:
+            table.add_row(*(_text(getattr(each, column)) for column in columns))
+    else:
+        table.add_column("")
+        table.add_column("")
+        for name in found.__struct_fields__:
+            table.add_row(name, _text(getattr(found, name)))
+    Console().print(table)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, msgspec.Raw):
+        return bytes(value).decode()
+    if isinstance(value, str | int | float | UUID):
+        return str(value)
+    if hasattr(value, "isoformat"):
+        return str(value.isoformat(timespec="seconds"))
+    return msgspec.json.encode(value).decode()

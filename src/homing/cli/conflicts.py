@@ -1,0 +1,86 @@
+"""``homing conflicts``: list, look, decide."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+from cyclopts import App
+
+from homing.cli._shell import HERE, Json, Where, acting, run, show
+from homing.engine import conflicts
+from homing.engine.conflicts import ConflictDetail, ConflictSummary
+from homing.protocol.messages import ResolveRequest
+from homing.server.node import Node
+
+command = App(name="conflicts", help="List conflicts, look at one, decide it.")
+
+
+@command.command(name="list")
+def list_(
+    where: Where = HERE,
+    *,
+    resolution: Literal["pending", "resolved"] | None = "pending",
+    resource_type: str | None = None,
+    device: str | None = None,
+    limit: int = 50,
+    json: Json = False,
+) -> None:
+    """List conflicts, the newest first; those that wait for a decision unless told otherwise."""
+
+    async def work(node: Node) -> list[ConflictSummary]:
+        return await conflicts.find(
+            node.engine,
+            resolution=resolution,
+            resource_type=resource_type,
+            device=device,
+            user=None,
+            after=None,
+            limit=limit,
+        )
+
+    columns = ("id", "resource_type", "resource_id", "fields", "device_id", "user", "detected_at", "resolution_action")
+    show(run(work, where), as_json=json, columns=columns)
+
+
+@command.command(name="show")
+def show_(conflict: UUID, where: Where = HERE, *, json: Json = False) -> None:
+    """Base, server and client side by side, and who changed what since."""
+
+    async def work(node: Node) -> ConflictDetail:
+        return await conflicts.show(node.engine, conflict, user=None)
+
+    show(run(work, where), as_json=json)
+
+
+@command.command
+def resolve(
+    conflict: UUID,
+    resolution: Literal["accept_server", "accept_client", "merged"],
+    where: Where = HERE,
+    *,
+    payload: str | None = None,
+    notes: str | None = None,
+    as_user: str | None = None,
+    json: Json = False,
+) -> None:
+    """Decide a conflict.
+
+    Parameters
+    ----------
+    payload
+        With ``merged``: a JSON object of the fields to write.
+    notes
+        Why; kept with the conflict.
+    as_user
+        Login of the office user who decides; the first one when not given.
+    """
+    fields: dict[str, Any] | None = None if payload is None else msgspec.json.decode(payload, type=dict[str, Any])
+
+    async def work(node: Node) -> ConflictDetail:
+        async with acting(node, as_user) as caller:
+            wanted = ResolveRequest(resolution=resolution, payload=fields, notes=notes)
+            return await conflicts.settle(node.engine, caller, conflict, wanted)
+
+    show(run(work, where), as_json=json)

@@ -1,0 +1,31 @@
+"""``homing serve``: the server."""
+
+from __future__ import annotations
+
+import msgspec
+
+from homing.cli._shell import HERE, Where, reported
+from homing.server import serve
+
+
+def command(where: Where = HERE, *, host: str | None = None, port: int | None = None, migrate: bool = True) -> None:
+    """Serve the API.
+
+    Parameters
+    ----------
+    host
+        Address to listen on. HOMING_HOST.
+    port
+        Port to listen on. HOMING_PORT.
+    migrate
+        Bring the schema up to date first.
+    """
+
+    def serving() -> None:
+        given = {"host": host, "port": port}
+        settings = msgspec.structs.replace(
+            where.settings(), **{name: value for name, value in given.items() if value is not None}
+        )
+        serve.run(settings, migrating=migrate)
+
+    reported(serving)
