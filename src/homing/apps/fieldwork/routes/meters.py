@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Request, get, patch, post
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from homing.apps.fieldwork.listing import Query, list_rows
 from homing.apps.fieldwork.rows import read_row
@@ -29,7 +29,7 @@ async def get_meters(
     *,
     node: Node,
     caller: Caller,
-    team: Annotated[UUID | None, Parameter(description="A team's id.")] = None,
+    team: Annotated[UUID | None, QueryParameter(description="A team's id.")] = None,
     limit: Limit = LIMIT_DEFAULT,
     after: After = None,
 ) -> RawJson:

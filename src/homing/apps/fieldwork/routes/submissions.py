@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Request, get, patch, post
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 from litestar.response import Stream
 
 from homing.apps.fieldwork import exports, filters
@@ -37,14 +37,14 @@ EXPORT_ROWS = 500
 GEOJSON = "application/geo+json"
 CSV = "text/csv"
 
-Form = Annotated[str | None, Parameter(max_length=200, description="A form's id or its code.")]
-Device = Annotated[str | None, Parameter(max_length=255, description="A device's id or its own identifier.")]
-Since = Annotated[str | None, Parameter(query="from", max_length=40, description="Made at this time or later.")]
-Until = Annotated[str | None, Parameter(query="to", max_length=40, description="Made before this time.")]
+Form = Annotated[str | None, QueryParameter(max_length=200, description="A form's id or its code.")]
+Device = Annotated[str | None, QueryParameter(max_length=255, description="A device's id or its own identifier.")]
+Since = Annotated[str | None, QueryParameter(name="from", max_length=40, description="Made at this time or later.")]
+Until = Annotated[str | None, QueryParameter(name="to", max_length=40, description="Made before this time.")]
 Box = Annotated[
-    str | None, Parameter(max_length=200, description="west,south,east,north in degrees; may cross the date line.")
+    str | None, QueryParameter(max_length=200, description="west,south,east,north in degrees; may cross the date line.")
 ]
-Of = Annotated[str | None, Parameter(max_length=40)]
+Of = Annotated[str | None, QueryParameter(max_length=40)]
 
 
 class Review(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
