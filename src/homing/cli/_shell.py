@@ -41,6 +41,8 @@ class Where:
 
     def settings(self) -> Settings:
         """The environment's settings with these on top. Raises SettingsError."""
+        if str(Path.cwd()) not in sys.path:
+            sys.path.append(str(Path.cwd()))  # an application's module need not be installed: the folder here will do
         given: dict[str, Any] = {"data_dir": self.data, "database_url": self.database_url}
         if self.apps is not None:
             given["apps"] = tuple(name.strip() for name in self.apps.split(",") if name.strip())
