@@ -21,6 +21,7 @@ from uuid import UUID
 import msgspec
 from psycopg.types.json import Jsonb
 
+from homing.postgres.database import Database
 from homing.postgres.sql import Connection, execute, fetch_one, load
 
 WEIGHTS: Mapping[str, float] = {
@@ -140,3 +141,11 @@ async def _store(conn: Connection, device_id: UUID, reasons: list[Reason]) -> fl
         {"id": device_id, "score": now_is, "reasons": Jsonb(msgspec.to_builtins(reasons))},
     )
     return now_is
+
+
+async def review_by_name(db: Database, device_name: str, *, now: datetime) -> None:
+    """``review`` in a transaction of its own, for whoever knows only the device's own name."""
+    async with db.transaction() as conn:
+        row = await fetch_one(conn, load(__package__, "find_device_id"), {"device": device_name})
+        if row is not None:
+            await review(conn, device_id=row[0], now=now)

@@ -16,21 +16,22 @@ from homing.engine.write import Writers
 from homing.postgres.database import Database
 from homing.protocol.limits import DEFAULT_LIMITS, Limits
 
-PULL_OPTIONS: Mapping[str, str] = {
-    # A page's plan is decided by its shape (feeds.py): along indexes, in order, stopping at the limit. The planner,
-    # which does not know that a page stops early, must not prefer to read and sort everything instead.
+ALONG_INDEXES: Mapping[str, str] = {
+    # The plans of push and pull are decided by their shape: along indexes, in order, stopping at a limit. The planner
+    # must not prefer to read a table whole because it was small, or empty, when the plan was made: plans are kept, and
+    # tables grow. Nor may it read and sort everything, not knowing that a page stops early.
     "enable_seqscan": "off",
     "enable_bitmapscan": "off",
 }
-"""Session settings of the pool that serves pulls."""
+"""Session settings of the pool that serves push and pull."""
 
 
 @dataclass(frozen=True)
 class Engine:
-    """One tenant's engine. ``pulls`` is a second pool to the same database, with ``PULL_OPTIONS``."""
+    """One tenant's engine. ``indexed`` is a second pool to the same database, with ``ALONG_INDEXES``."""
 
     database: Database
-    pulls: Database
+    indexed: Database
     bound: Bound
     feeds: Feeds
     scope_sets: ScopeSets
@@ -47,7 +48,7 @@ class Engine:
 async def open_engine(
     *,
     database: Database,
-    pulls: Database,
+    indexed: Database,
     apps: Sequence[App],
     token_keys: Mapping[str, bytes],
     limits: Limits = DEFAULT_LIMITS,
@@ -65,7 +66,7 @@ async def open_engine(
         await epoch.settle(conn, bound)
     return Engine(
         database=database,
-        pulls=pulls,
+        indexed=indexed,
         bound=bound,
         feeds=Feeds(bound),
         scope_sets=ScopeSets(),

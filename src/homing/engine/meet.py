@@ -126,7 +126,7 @@ async def _find_named(conn: Connection, meeting: Meeting, works: Sequence[Work])
             waiting: dict[str, list[Work]] = {}
             for work in _open(works):
                 raw = work.members.get(column) if work.table is table else None
-                name = key_text(raw) if raw is not None else None
+                name = key_text(raw) if raw is not None and bytes(raw).startswith(b'"') else None
                 if name is not None and "\x00" not in name and not _is_uuid(name):
                     waiting.setdefault(name, []).append(work)
             if not waiting:

@@ -101,7 +101,7 @@ async def pull(engine: Engine, claims: Claims, request: PullRequest) -> Page:
     if given is not None and request.tables is not None and tables != given.tables:
         raise Problem("invalid_envelope", "tables must stay the same along a chain of tokens")
     token = given or Token(epoch=UUID(int=0), user=claims.user_id, tables=tables)
-    async with engine.pulls.connection() as conn:
+    async with engine.indexed.connection() as conn:
         page = await _page(engine, conn, claims, token, request.since_token, limit)
     return page
 

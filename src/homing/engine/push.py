@@ -80,7 +80,7 @@ async def push(engine: Engine, claims: Claims, request: PushRequest) -> PushAnsw
     way = fast.apply
     for _ in range(ATTEMPTS_MAX):
         try:
-            async with engine.database.connection() as conn:
+            async with engine.indexed.connection() as conn:
                 return await _attempt(engine, conn, claims, request, batch, way)
         except fast.NeedsCareError:
             way = careful.apply
@@ -132,7 +132,7 @@ class Batch:
             # Without a token of its own nothing can be compared with this batch later.
             body_hash=_body_hash(request) if request.batch_token is not None else b"",
             now=now,
-            measured=_measured(request.client_time, now),
+            measured=measured(request.client_time, now),
             base_token=base_token,
             server_sync_token=server_token,
         )
@@ -147,7 +147,8 @@ def _body_hash(request: PushRequest) -> bytes:
     return hashlib.sha256(msgspec.json.encode([items, request.atomic], order="deterministic")).digest()
 
 
-def _measured(client_time: str | None, now: datetime) -> timedelta | None:
+def measured(client_time: str | None, now: datetime) -> timedelta | None:
+    """Server clock minus device clock, as a batch's ``client_time`` tells it; None where it tells nothing."""
     if client_time is None:
         return None
     try:

@@ -49,9 +49,9 @@ async def verify(engine: Engine, claims: Claims, request: VerifyRequest) -> Veri
     if unknown := sorted(set(request.digests) - set(known)):
         raise Problem("invalid_envelope", f"digests names what is no synced table: {', '.join(unknown)}")
     given = {known[name].id: digest for name, digest in request.digests.items()}
-    async with engine.pulls.connection() as conn:
+    async with engine.indexed.connection() as conn:
         held = await engine.scope_sets.get(conn, token.held)
-    async with engine.pulls.snapshot() as conn:
+    async with engine.indexed.snapshot() as conn:
         delta = Delta(token.since, held, NOTHING, None, held, token.tables, 0)
         statement, params = engine.feeds.page(delta, None, limit=1)
         params |= {

@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import import_module
 from types import ModuleType
-from typing import Any
 
 from homing.accounts.keys import Keys, load_keys
 from homing.accounts.throttle import LoginThrottle
 from homing.accounts.users import OWNER, WORKER
 from homing.declare import App
-from homing.engine.engine import PULL_OPTIONS, Engine, open_engine
+from homing.engine.engine import ALONG_INDEXES, Engine, open_engine
 from homing.media import Store, open_store
 from homing.postgres.database import Database
 from homing.postgres.embedded import embedded
@@ -68,8 +67,8 @@ async def open_node(
             url = await asyncio.to_thread(server.__enter__)
             stack.push(server.__exit__)
         database = await _open(stack, url, settings.pool_size)
-        pulls = await _open(stack, url, settings.pool_size, PULL_OPTIONS)
-        modules = {name: _module(name) for name in settings.apps}
+        indexed = await _open(stack, url, settings.pool_size, ALONG_INDEXES)
+        modules = {name: find_module(name) for name in settings.apps}
         store = open_store(settings.media_url, data_dir=settings.data_dir, bytes_max=settings.limits.media_bytes_max)
         apps = [module.declare(store) for module in modules.values()]
         if migrating:
@@ -78,7 +77,7 @@ async def open_node(
         keys = await load_keys(database)
         engine = await open_engine(
             database=database,
-            pulls=pulls,
+            indexed=indexed,
             apps=apps,
             token_keys=keys.token,
             limits=settings.limits,
@@ -105,12 +104,12 @@ async def _open(stack: AsyncExitStack, url: str, pool_size: int, options: Mappin
     return database
 
 
-def _module(name: str) -> Any:
-    """An application that ships with Homing, or, where the name has a dot, anybody's module."""
-    path = name if "." in name else f"homing.apps.{name}"
-    try:
-        return import_module(path)
-    except ModuleNotFoundError as error:
-        if not f"{path}.".startswith(f"{error.name}."):
-            raise
-        raise SettingsError(f"HOMING_APPS: there is no application called {name!r}") from None
+def find_module(name: str) -> ModuleType:
+    """An application that ships with Homing, otherwise anybody's module of this name. Raises SettingsError."""
+    for path in (f"homing.apps.{name}", name):
+        try:
+            return import_module(path)
+        except ModuleNotFoundError as error:
+            if not f"{path}.".startswith(f"{error.name}."):
+                raise
+    raise SettingsError(f"HOMING_APPS: there is no application called {name!r}, and no module of that name")

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from litestar import Request, post
 
+from homing.accounts import trust
 from homing.engine import push
 from homing.engine.caller import Claims
 from homing.protocol.messages import PushAnswer, PushRequest
@@ -22,7 +23,19 @@ _encode = msgspec.json.Encoder().encode
 async def post_push(request: Request[Any, Any, Any], node: Node, claims: Claims) -> RawJson:
     """Apply a device's batch, exactly once; one result an item, in order."""
     given = await read(request, PushRequest)
-    return RawJson(_encode(await push.push(node.engine, claims, given)))
+    answer = await push.push(node.engine, claims, given)
+    device = claims.device_name or given.device_id
+    if device is not None and _is_suspicious(node, given, answer):
+        await trust.review_by_name(node.database, device, now=node.clock())
+    return RawJson(_encode(answer))
+
+
+def _is_suspicious(node: Node, given: PushRequest, answer: PushAnswer) -> bool:
+    """Whether the push gives reason to look at the device's trust: refused items, or a clock far off."""
+    if any(result.status == "error" for result in answer.results):
+        return True
+    offset = push.measured(given.client_time, node.clock())
+    return offset is not None and abs(offset) > trust.CLOCK_FAR_OFF
 
 
 ROUTES = [post_push]
