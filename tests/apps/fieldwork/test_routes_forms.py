@@ -56,7 +56,12 @@ def test_a_form_from_draft_to_its_second_version(owner, worker) -> None:
     edited = ok(owner.http.patch("/api/v1/forms/penguins", json={"name": "All penguins", "schema": OTHER}))
     assert (edited["schema"], edited["draft_schema"], edited["draft"], edited["version"]) == (SCHEMA, OTHER, True, "v1")
     second = ok(owner.http.post("/api/v1/forms/penguins/publish", json={"version": "2026"}))
-    assert (second["schema"], second["draft_schema"], second["draft"], second["version"]) == (OTHER, None, False, "2026")
+    assert (second["schema"], second["draft_schema"], second["draft"], second["version"]) == (
+        OTHER,
+        None,
+        False,
+        "2026",
+    )
     versions = pages(worker, "/api/v1/forms/penguins/versions", limit=1)
     assert [(version["form_version"], version["schema"]) for version in versions] == [("2026", OTHER), ("v1", SCHEMA)]
     assert ok(worker.http.get("/api/v1/forms/penguins/versions/v1")) == versions[1]

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -73,13 +74,9 @@ def schema_faults(schema: object) -> list[Fault]:
 
 
 def data_faults(validator: Validator, data: object) -> list[Fault]:
-    """What is wrong with a submission's data, at most ``FAULTS_MAX`` faults."""
-    faults: list[Fault] = []
-    for error in validator.iter_errors(data):
-        faults.extend(_data_faults_of(error))
-        if len(faults) >= FAULTS_MAX:
-            return faults[:FAULTS_MAX]
-    return faults
+    """What is wrong with a submission's data, at most ``FAULTS_MAX`` faults, by path."""
+    faults = (fault for error in validator.iter_errors(data) for fault in _data_faults_of(error))
+    return sorted(islice(faults, FAULTS_MAX), key=lambda fault: fault.path)
 
 
 def sentence(faults: Sequence[Fault]) -> str:
