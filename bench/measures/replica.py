@@ -111,7 +111,7 @@ def _prepare(homing: Homing, number: int, _client: int) -> Callable[[], tuple[in
             file = Path(folder) / f"replica-{number}.sqlite"
             with Client(file, f"http://127.0.0.1:{homing.port}", http=http) as client:
                 client.login("worker", PASSWORD)
-                client.register_device(device_type="bench")
+                client.register_device(device_type="bench", os_version="1", app_version="1")
                 clock.clear()
                 start = time.perf_counter()
                 report = client.sync()
