@@ -86,7 +86,8 @@ class Readers:
             self._rows[table.id] = Statement(
                 sql.SQL(
                     "SELECT t.{key}::text, t.{version}, t.changed::text, {payload}::text FROM {table} AS t"
-                    " WHERE t.{key} = ANY (%(ids)s::text[]::{type}[]) AND {held} ORDER BY t.{key} FOR NO KEY UPDATE OF t"
+                    " WHERE t.{key} = ANY (%(ids)s::text[]::{type}[]) AND {held}"
+                    " ORDER BY t.{key} FOR NO KEY UPDATE OF t"
                 ).format(
                     key=sql.Identifier(table.key.name),
                     payload=table.payload_sql(),

@@ -51,7 +51,7 @@ async def bind(conn: AsyncConnection[Any], catalogue: Catalogue, *, install: boo
     if mistakes:
         raise DeclarationError(mistakes)
     for table in catalogue.tables:
-        found, wrong = await _bind_table(conn, catalogue, table, install=install)
+        found, wrong = await _bind_table(conn, catalogue, table)
         mistakes += wrong
         if found is not None:
             bound.append(found)
@@ -68,15 +68,16 @@ async def bind(conn: AsyncConnection[Any], catalogue: Catalogue, *, install: boo
         tables=tables,
         by_resource_type={name: by_name[t.name] for name, t in catalogue.by_resource_type().items()},
         by_id={table.id: table for table in tables},
-        digest=_digest(catalogue, tables),
+        digest=_digest(tables),
     )
 
 
-def _digest(catalogue: Catalogue, tables: tuple[BoundTable, ...]) -> bytes:
+def _digest(tables: tuple[BoundTable, ...]) -> bytes:
     """Of what a device's rows depend on: which columns travel, and which scopes a table's rows are in. Held_by queries
     are not in it: a token names the scopes it was made for, so other held scopes are an ordinary delta."""
     lines = [
-        f"{t.name} {[(c.name, c.wire.kind) for c in t.columns.values()]} {[(k.scope, k.expression) for k in t.scope_keys]}"
+        f"{t.name} {[(c.name, c.wire.kind) for c in t.columns.values()]}"
+        f" {[(k.scope, k.expression) for k in t.scope_keys]}"
         for t in sorted(tables, key=lambda t: t.name)
     ]
     return hashlib.sha256("\n".join(lines).encode()).digest()
@@ -101,7 +102,7 @@ def _referenced_first(tables: list[BoundTable]) -> tuple[BoundTable, ...]:
 
 
 async def _bind_table(
-    conn: AsyncConnection[Any], catalogue: Catalogue, table: Table, *, install: bool
+    conn: AsyncConnection[Any], catalogue: Catalogue, table: Table
 ) -> tuple[BoundTable | None, list[Mistake]]:
     wrong: list[Mistake] = []
 
@@ -181,6 +182,12 @@ async def _bind_table(
             scope_keys.append(ScopeKey(qualified, expression, typed, constant, catalogue.scopes[qualified].held_by))
     # Constant keys first: whoever holds one of them holds the whole table, and pull then skips the other keys.
     scope_keys.sort(key=lambda key: not key.constant)
+    for scope_key in scope_keys:
+        problem = await _try_held(conn, table, scope_key)
+        if problem is not None:
+            mistake(
+                f"scope {scope_key.scope!r}: the key {scope_key.expression!r} does not compare with held_by: {problem}"
+            )
     for column, expression in table.fill.items():
         wrong += await _try_query(conn, table.place, f"table {table.name}: fill[{column!r}]", f"SELECT {expression}")
     for column, query in table.named.items():
@@ -217,8 +224,9 @@ async def _bind_table(
 async def _type_of(conn: AsyncConnection[Any], table: Table, expression: str) -> tuple[str | None, str | None]:
     """SQL type of a scope key's expression, or what is wrong with it. 'unknown' literals are text."""
     query = sql.SQL(
-        "SELECT format_type(CASE WHEN o = 705 THEN 25 ELSE o END, NULL) FROM (SELECT pg_typeof(k)::oid AS o FROM (SELECT ({e}) AS k FROM (SELECT (NULL::{t}).*) AS homing_row) q) z"
-    ).format(  # noqa: E501
+        "SELECT format_type(CASE WHEN o = 705 THEN 25 ELSE o END, NULL) FROM (SELECT pg_typeof(k)::oid AS o"
+        " FROM (SELECT ({e}) AS k FROM (SELECT (NULL::{t}).*) AS homing_row) q) z"
+    ).format(
         e=sql.SQL(expression),
         t=sql.Identifier(table.schema, table.table),
     )
@@ -229,6 +237,19 @@ async def _type_of(conn: AsyncConnection[Any], table: Table, expression: str) ->
         return None, str(error.diag.message_primary or error)
     assert row is not None
     return row[0], None
+
+
+async def _try_held(conn: AsyncConnection[Any], table: Table, key: ScopeKey) -> str | None:
+    """Whether the key can be compared with what held_by gives; what is wrong if not."""
+    query = sql.SQL("SELECT (({}) IN ({})) FROM {} LIMIT 0").format(
+        sql.SQL(key.expression), sql.SQL(key.held_by), sql.Identifier(table.schema, table.table)
+    )
+    try:
+        async with conn.transaction(force_rollback=True):
+            await conn.execute(query, {"user": _NOBODY})
+    except psycopg.Error as error:
+        return str(error.diag.message_primary or error)
+    return None
 
 
 async def _try_query(

@@ -58,7 +58,7 @@ async def _apply_one(conn: Connection, meeting: Meeting, work: Work) -> None:
         return
     assert isinstance(outcome, decide.Create | decide.Update | decide.Delete)
     assert work.table is not None
-    group, row = to_write(meeting, work, outcome)
+    group, row = to_write(work, outcome)
     group.rows.append(row)
     await conn.execute("SAVEPOINT homing_item")
     try:

@@ -277,7 +277,8 @@ async def _last_values(conn: Connection, table: BoundTable, row_id: str) -> dict
         sql.SQL(
             "SELECT {payload}::text FROM (SELECT h.changes FROM homing.history h WHERE h.table_id = {id}"
             " AND h.row_id = %(id)s AND h.action = 'delete' ORDER BY h.version DESC, h.at DESC LIMIT 1) AS last"
-            " CROSS JOIN LATERAL (SELECT jsonb_object_agg(c.key, c.value -> 0) AS old FROM jsonb_each(last.changes) c) o"
+            " CROSS JOIN LATERAL (SELECT jsonb_object_agg(c.key, c.value -> 0) AS old"
+            " FROM jsonb_each(last.changes) c) o"
             " CROSS JOIN LATERAL jsonb_populate_record(NULL::{table}, o.old) AS b"
         ).format(payload=table.payload_sql("b"), id=sql.Literal(table.id), table=table.qualified)
     )

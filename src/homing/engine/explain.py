@@ -141,7 +141,8 @@ def _reason(
 def _scopes_of(table: BoundTable) -> Statement:
     return Statement(
         sql.SQL(
-            "SELECT t.{version}, t.changed::text, ARRAY[{scopes}] FROM {table} AS t WHERE t.{key} = %(id)s::text::{type}"
+            "SELECT t.{version}, t.changed::text, ARRAY[{scopes}] FROM {table} AS t"
+            " WHERE t.{key} = %(id)s::text::{type}"
         ).format(
             version=table.version_sql,
             scopes=sql.SQL(", ").join(

@@ -40,7 +40,7 @@ async def apply(conn: Connection, meeting: Meeting, works: Sequence[Work]) -> No
         if not settle(meeting, work, outcome):
             continue
         assert isinstance(outcome, decide.Create | decide.Update | decide.Delete)
-        group, row = to_write(meeting, work, outcome)
+        group, row = to_write(work, outcome)
         level = meeting.standing(work).level
         place = order[group.table.id]
         signature = (
@@ -75,7 +75,7 @@ def settle(meeting: Meeting, work: Work, outcome: decide.Outcome) -> bool:
     return True
 
 
-def to_write(meeting: Meeting, work: Work, outcome: decide.Create | decide.Update | decide.Delete) -> tuple[Group, Row]:
+def to_write(work: Work, outcome: decide.Create | decide.Update | decide.Delete) -> tuple[Group, Row]:
     """The group an edit belongs to (empty) and its row."""
     table = work.table
     assert table is not None

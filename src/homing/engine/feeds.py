@@ -36,7 +36,7 @@ MANY_KEYS = 64
 """From so many held keys on, a feed may start from the changes instead of the keys."""
 
 STATEMENTS_MAX = 400
-"""Composed statements kept: one a combination of feeds that had something to look at. Fewer than a connection prepares."""
+"""Composed statements kept: one a combination of feeds with something in them. Fewer than a connection prepares."""
 
 _ZERO = {
     "uuid": "00000000-0000-0000-0000-000000000000",
@@ -158,9 +158,8 @@ class Feeds:
         held: dict[int, int] = {}
         for table in self._bound.tables:
             for index, key in enumerate(table.scope_keys):
-                if key.constant and key.scope in now.keys and table.id not in held and len(now.keys[key.scope]) == 1:
-                    if now.keys[key.scope][0] == key.expression.strip("'"):
-                        held[table.id] = index
+                if key.constant and now.keys.get(key.scope) == [key.expression.strip("'")]:
+                    held.setdefault(table.id, index)
         return held
 
     @staticmethod
@@ -202,7 +201,8 @@ class Feeds:
             "'who', (SELECT row_to_json(w) FROM who w),"
             " 'snapshot', pg_current_snapshot()::text, 'epoch', e.epoch, 'floor', e.floor::text,"
             " 'reason', e.reason, 'digest', encode(d.digest, 'hex'),"
-            " 'scopes', CASE WHEN d.digest <> %(guess)s::bytea THEN (SELECT coalesce(json_agg(scope), '[]') FROM held) END)::text"
+            " 'scopes', CASE WHEN d.digest <> %(guess)s::bytea THEN (SELECT coalesce(json_agg(scope), '[]')"
+            " FROM held) END)::text"
             " FROM homing.epoch e, digest d{page}"
         ).format(
             who=sql.SQL(load(__package__, "is_caller")),
@@ -329,7 +329,8 @@ class Feeds:
                 " CASE WHEN {alive} THEN 'out_of_scope' ELSE 'deleted' END, '\"}}')"
             ).format(names=names, alive=alive),
             "and": sql.SQL(
-                " AND NOT pg_visible_in_snapshot(d.xid, %(since)s::pg_snapshot) AND NOT {held} AND d.table_id = ANY({ids})"
+                " AND NOT pg_visible_in_snapshot(d.xid, %(since)s::pg_snapshot) AND NOT {held}"
+                " AND d.table_id = ANY({ids})"
             ).format(
                 held=held,
                 ids=sql.SQL("%(tables)s::int[]")
@@ -348,7 +349,8 @@ class Feeds:
             "SELECT {n}, s.scope, r.xid, r.row_id, r.table_id, r.change"
             " FROM unnest({keys}) WITH ORDINALITY AS s(scope, n) CROSS JOIN LATERAL ("
             "SELECT d.xid::text AS xid, d.row_id, d.table_id, {change} AS change FROM homing.departures AS d"
-            " WHERE d.scope = s.scope AND (d.xid, d.table_id, d.row_id) > (CASE WHEN s.n = 1 THEN {from} ELSE {low} END,"
+            " WHERE d.scope = s.scope AND (d.xid, d.table_id, d.row_id) >"
+            " (CASE WHEN s.n = 1 THEN {from} ELSE {low} END,"
             " CASE WHEN s.n = 1 THEN {tid} ELSE 0 END, CASE WHEN s.n = 1 THEN {id} ELSE '' END){and}"
             " ORDER BY d.xid, d.table_id, d.row_id LIMIT %(limit)s) AS r"
         ).format(**parts)

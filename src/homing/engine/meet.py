@@ -362,7 +362,7 @@ def conflict(meeting: Meeting, work: Work, outcome: decide.Conflict) -> None:
             "resource_type": table.resource_type,
             "row_id": work.row_id,
             "server_payload": standing.values,
-            "client_payload": msgspec.Raw(_client_payload(meeting, work)),
+            "client_payload": msgspec.Raw(_client_payload(work)),
             "base_payload": None if outcome.base is None else dict(outcome.base),
             "base_version": item.client_version,
             "server_version": standing.version,
@@ -388,7 +388,7 @@ def decided(
             "resource_type": table.resource_type,
             "row_id": work.row_id,
             "server_payload": server,
-            "client_payload": msgspec.Raw(_client_payload(meeting, work)),
+            "client_payload": msgspec.Raw(_client_payload(work)),
             "base_payload": None if base_row is None else dict(base_row),
             "base_version": item.client_version,
             "server_version": standing.version,
@@ -401,7 +401,7 @@ def decided(
     )
 
 
-def _client_payload(meeting: Meeting, work: Work) -> bytes:
+def _client_payload(work: Work) -> bytes:
     """What the device wanted, with real ids in place of temp ids."""
     assert work.item is not None
     assert work.table is not None

@@ -9,10 +9,10 @@ takes it to (S1, D1): the snapshot and the held scopes of the delta's first page
 3. departures in D0 ∪ P not visible in S0 (S1 does not bound them) of rows alive in no held scope, as removals.
 
 Each page reads its own snapshot and computes the held scopes again. **When rights change while a delta is paged**, it
-starts again from S0, with two corrections that are easy to miss. Scopes whose removal had begun (L) leave D0: their rows
-are partly gone from the device, so if they are granted again they must be sent whole. And everything that the abandoned
-delta may have delivered (D1, L) is remembered as possible, P: it counts as left if it is not held now, and its
-departures are looked at.
+starts again from S0, with two corrections that are easy to miss. Scopes whose removal had begun (L) leave D0: their
+rows are partly gone from the device, so if they are granted again they must be sent whole. And everything that the
+abandoned delta may have delivered (D1, L) is remembered as possible, P: it counts as left if it is not held now, and
+its departures are looked at.
 
 ``has_more`` is false only if the delta began and ended in one snapshot: then the device equals the database at that
 instant. Otherwise the next delta follows at once.
@@ -42,7 +42,7 @@ from homing.protocol.messages import PullRequest
 from homing.protocol.token import Place, Snapshot, Token
 
 GUESSES_MAX = 5
-"""Times a page is tried with newly found scopes before the client is told to come back: rights that change that fast."""
+"""Times a page is tried with newly found scopes before the client is told to come back."""
 
 TOKEN_REFRESH_SECONDS = 86_400
 """A token older than this is replaced even when nothing is new, so that it never grows older than what is collected."""
@@ -102,8 +102,7 @@ async def pull(engine: Engine, claims: Claims, request: PullRequest) -> Page:
         raise Problem("invalid_envelope", "tables must stay the same along a chain of tokens")
     token = given or Token(epoch=UUID(int=0), user=claims.user_id, tables=tables)
     async with engine.indexed.connection() as conn:
-        page = await _page(engine, conn, claims, token, request.since_token, limit)
-    return page
+        return await _page(engine, conn, claims, token, request.since_token, limit)
 
 
 def read_token(engine: Engine, claims: Claims, text: str) -> Token:

@@ -179,7 +179,7 @@ async def _attempt(
         )
     if not claimed:
         await conn.execute("ROLLBACK")
-        return await _repeat(engine, conn, claims, batch)
+        return await _repeat(conn, claims, batch)
     correct_times(works, opened.offset, batch.now)
     held = opened.trust < engine.trust_threshold
     meeting = Meeting(engine, claims, batch.id, opened.device_id, batch.now, batch.base_token, atomic=request.atomic)
@@ -264,7 +264,7 @@ async def _explain_refusal(conn: Connection, claims: Claims) -> None:
     check_caller(await read_who(conn, claims), claims, device_needed=False)
 
 
-async def _repeat(engine: Engine, conn: Connection, claims: Claims, batch: Batch) -> PushAnswer:
+async def _repeat(conn: Connection, claims: Claims, batch: Batch) -> PushAnswer:
     """The batch was sent before: the stored answer, if the body is the same."""
     row = await (await conn.execute(load(__package__, "read_batch"), {"batch_token": batch.token})).fetchone()
     if row is None:

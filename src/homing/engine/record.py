@@ -89,9 +89,9 @@ def _kept(work: Work) -> _Kept:
 
 
 def _payload(work: Work) -> msgspec.Raw:
-    """The payload as sent. What jsonb cannot hold (NUL, not an object, not JSON at all) is kept as a JSON text of it."""
+    """The payload as sent. What jsonb cannot hold (NUL, not JSON at all) is kept as a JSON text of it."""
     raw = bytes(work.item.payload) if work.item is not None else work.raw
-    if work.item is None or work.verdict is not None and work.verdict.status == "error":
+    if work.item is None or (work.verdict is not None and work.verdict.status == "error"):
         try:
             msgspec.json.decode(raw)
             fit = b"\\u0000" not in raw

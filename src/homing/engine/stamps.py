@@ -71,7 +71,8 @@ BEGIN
     INSERT INTO homing.departures (scope, table_id, row_id, xid)
     SELECT DISTINCT d.scope, {id}, OLD.{key}::text, pg_current_xact_id()
     FROM ({old_scopes}) AS d(scope)
-    WHERE d.scope IS NOT NULL AND d.scope NOT IN (SELECT s.scope FROM ({new_scopes}) AS s(scope) WHERE s.scope IS NOT NULL)
+    WHERE d.scope IS NOT NULL AND d.scope NOT IN (
+        SELECT s.scope FROM ({new_scopes}) AS s(scope) WHERE s.scope IS NOT NULL)
     ON CONFLICT (scope, table_id, row_id) DO UPDATE SET xid = excluded.xid;
     RETURN NULL;
 END $body$
@@ -86,7 +87,8 @@ BEGIN
     ON CONFLICT (scope, table_id, row_id) DO UPDATE SET xid = excluded.xid;
     INSERT INTO homing.history (table_id, row_id, version, action, changes, actor, device_id, batch_id)
     SELECT {id}, homing_old.{key}::text, homing_old.{version}, 'delete',
-           (SELECT jsonb_object_agg(e.key, jsonb_build_array(e.value)) FROM jsonb_each(to_jsonb(homing_old) - {left_out}::text[]) e),
+           (SELECT jsonb_object_agg(e.key, jsonb_build_array(e.value))
+            FROM jsonb_each(to_jsonb(homing_old) - {left_out}::text[]) e),
            {actor}, {device}, {batch}
     FROM old_rows AS homing_old;
     RETURN NULL;
@@ -173,9 +175,11 @@ def statements(table: BoundTable) -> list[sql.Composed]:
     triggers: list[tuple[str, str]] = [
         (
             "homing_stamp_insert",
-            "BEFORE INSERT ON {table} FOR EACH ROW"
-            " WHEN (NEW.{version} IS DISTINCT FROM 1 OR NEW.changed IS DISTINCT FROM pg_current_xact_id())"
-            " EXECUTE FUNCTION {stamp}()",
+            (
+                "BEFORE INSERT ON {table} FOR EACH ROW"
+                " WHEN (NEW.{version} IS DISTINCT FROM 1 OR NEW.changed IS DISTINCT FROM pg_current_xact_id())"
+                " EXECUTE FUNCTION {stamp}()"
+            ),
         ),
         ("homing_stamp_update", "BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION {stamp}()"),
         (
@@ -184,8 +188,10 @@ def statements(table: BoundTable) -> list[sql.Composed]:
         ),
         (
             "homing_updated",
-            "AFTER UPDATE ON {table} REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT"
-            " EXECUTE FUNCTION {updated}()",
+            (
+                "AFTER UPDATE ON {table} REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT"
+                " EXECUTE FUNCTION {updated}()"
+            ),
         ),
         (
             "homing_deleted",

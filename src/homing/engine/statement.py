@@ -34,7 +34,7 @@ class Statement:
                 names.append(name)
             return f"${names.index(name) + 1}"
 
-        self.text = cast(LiteralString, _PARAMETER.sub(number, composed.as_string(None)))  # type: ignore[redundant-cast]
+        self.text = cast("LiteralString", _PARAMETER.sub(number, composed.as_string(None)))  # type: ignore[redundant-cast]
         self.names = tuple(names)
 
     async def run(self, conn: Connection, params: Mapping[str, Any]) -> AsyncRawCursor[TupleRow]:

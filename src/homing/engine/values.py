@@ -26,7 +26,7 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 
 @dataclass(slots=True)
 class Values:
-    """A payload taken apart: ``raw`` JSON by column, ``typed`` values by column, ``extra`` members that are no columns."""
+    """A payload taken apart: ``raw`` JSON by column, ``typed`` values by column, ``extra`` other members."""
 
     raw: dict[str, bytes | msgspec.Raw]
     typed: dict[str, Any]
@@ -51,7 +51,7 @@ class Reader:
 def reader(table: BoundTable) -> Reader:
     """The reader of a table. NOT NULL columns refuse null."""
     if table.reader:
-        return cast(Reader, table.reader[0])
+        return cast("Reader", table.reader[0])
     kinds = {
         column.name: column.wire.python | None if column.nullable else column.wire.python
         for column in table.columns.values()

@@ -24,7 +24,8 @@ def digest_statement(table: BoundTable) -> Statement:
     """Count and hash of the rows that ``user`` holds."""
     return Statement(
         sql.SQL(
-            "SELECT count(*), coalesce(sum(('x' || substr(md5(concat(t.{key}::text, ':', t.{version}, ':', {payload}::text)),"
+            "SELECT count(*), coalesce(sum(('x' || substr("
+            "md5(concat(t.{key}::text, ':', t.{version}, ':', {payload}::text)),"
             " 1, 15))::bit(60)::bigint), 0)::text FROM {table} AS t WHERE {held}"
         ).format(
             key=sql.Identifier(table.key.name),

@@ -22,7 +22,7 @@ from homing.engine.tables import BoundTable, Column
 
 Kind = Literal["create", "update", "delete"]
 STATEMENTS_MAX = 400
-"""Composed statements kept: one a table, action and set of columns. Clients that vary the columns must not fill memory."""
+"""Composed statements kept: one a table, action and set of columns. Clients that vary them must not fill memory."""
 
 
 @dataclass(slots=True)
@@ -184,7 +184,8 @@ def _referred(group: Group, by_name: Mapping[str, BoundTable], alias: str | None
         value = sql.Identifier(alias, name) if alias else sql.Identifier("homing_row", name)
         parts.append(
             sql.SQL(
-                "({v} IS NULL OR EXISTS (SELECT FROM {target} AS homing_target WHERE homing_target.{to} = {v} AND {held}))"
+                "({v} IS NULL OR EXISTS (SELECT FROM {target} AS homing_target"
+                " WHERE homing_target.{to} = {v} AND {held}))"
             ).format(
                 v=value,
                 to=sql.Identifier(reference.to_column),
@@ -200,12 +201,14 @@ def _update(group: Group, by_name: Mapping[str, BoundTable]) -> sql.Composable:
     key = sql.Identifier(table.key.name)
     moves = any(name in scope.expression for scope in table.scope_keys for name in group.columns)
     return sql.SQL(
-        "WITH input AS MATERIALIZED ({input}), judged AS MATERIALIZED (SELECT *, {referred} AS homing_referred FROM input),"
+        "WITH input AS MATERIALIZED ({input}),"
+        " judged AS MATERIALIZED (SELECT *, {referred} AS homing_referred FROM input),"
         " given AS (SELECT homing_id AS homing_key, {values} FROM judged WHERE homing_referred),"
         " made AS (UPDATE {table} AS homing_old SET {sets} FROM given WHERE homing_old.{key} = given.homing_key"
         " RETURNING homing_old.*)"
         " SELECT judged.homing_id::text, m.made_version, coalesce(m.held, true), homing_referred"
-        " FROM judged JOIN (SELECT {key} AS made_id, {version} AS made_version, {held} AS held FROM made) AS m ON m.made_id = judged.homing_id"
+        " FROM judged JOIN (SELECT {key} AS made_id, {version} AS made_version, {held} AS held FROM made) AS m"
+        " ON m.made_id = judged.homing_id"
         " UNION ALL SELECT homing_id::text, NULL, true, false FROM judged WHERE NOT homing_referred"
     ).format(
         input=_input(group),
