@@ -141,7 +141,7 @@ def _insert(group: Group, by_name: Mapping[str, BoundTable]) -> sql.Composable:
     row += [sql.Identifier("i", name) for name in group.columns if name != key]
     row += [sql.SQL("({}) AS {}").format(sql.SQL(text), sql.Identifier(name)) for name, text in fills.items()]
     row += [
-        sql.SQL("({}) AS {}").format(sql.SQL(column.default or "NULL"), sql.Identifier(name))
+        sql.SQL("({}) AS {}").format(sql.SQL(column.default or f"NULL::{column.wire.declared}"), sql.Identifier(name))
         for name, column in defaults.items()
     ]
     others = [
