@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from bench.contenders import Client, Contender, pull
-from bench.figures import Figure, milliseconds
+from bench.figures import Figure, Spent, milliseconds
 from bench.load import drive
+from bench.meter import Meter
 from bench.plan import Bench, rotated
 from bench.rows import Row, rows
 
@@ -84,22 +85,19 @@ def _sample(pair: _Pair, row: Row) -> None:
 
 def crowd(bench: Bench, size: int) -> Iterator[Figure]:
     """Empty deltas a second with eight devices asking at once."""
-    rates: dict[str, list[float]] = defaultdict(list)
+    case = f"{CROWD} clients, among {size:,}"
+    spent = {contender.name: Spent() for contender in bench.contenders}
     tokens = {contender.name: pull(contender.client(0), None, 5000).token for contender in bench.contenders}
     for number in range(bench.plan.rounds):
         for contender in rotated(bench.contenders, number):
             asks = max(10, int(bench.plan.samples * 5 * contender.share))
-            leg = drive(CROWD, partial(_prepare_crowd, contender, tokens[contender.name], asks))
-            rates[contender.name].append(CROWD * asks / leg.seconds)
-    for name, values in rates.items():
-        yield Figure(
-            measure="empty deltas",
-            case=f"{CROWD} clients, among {size:,}",
-            contender=name,
-            unit="requests/s",
-            better="higher",
-            rounds=[round(value, 1) for value in values],
-        )
+            with Meter({"server": contender.pid, "PostgreSQL": bench.cluster.pid}) as meter:
+                leg = drive(CROWD, partial(_prepare_crowd, contender, tokens[contender.name], asks))
+            spent[contender.name].add(CROWD * asks, leg.seconds, meter.cpu)
+    for name, each in spent.items():
+        yield each.rate("empty deltas", case, name, {}, unit="requests/s")
+    for name, each in spent.items():
+        yield each.cpu("empty deltas", case, name, unit="µs/request")
 
 
 def _prepare_crowd(contender: Contender, token: str | None, asks: int, number: int) -> Callable[[], None]:

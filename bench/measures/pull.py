@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import Any
 
 from bench.contenders import Contender, Pulled, Watched
 from bench.contenders import pull as pull_all
-from bench.figures import Figure
+from bench.figures import Figure, Spent
 from bench.load import drive
 from bench.meter import Meter
 from bench.plan import Bench, rotated
@@ -23,39 +24,27 @@ def pull(bench: Bench, rows: int, *, pages: Sequence[int] = PAGES) -> Iterator[F
 
 
 def _pull(bench: Bench, rows: int, page: int) -> Iterator[Figure]:
-    rates: dict[str, list[float]] = defaultdict(list)
-    sizes: dict[str, float] = {}
-    pulled: Counter[str] = Counter()
-    cpu: dict[str, Counter[str]] = defaultdict(Counter)
+    case = f"{rows:,} rows, pages of {page:,}"
+    spent = {contender.name: Spent() for contender in bench.contenders}
+    extra: dict[str, dict[str, Any]] = defaultdict(dict)
     counts = {contender.name: contender.count() for contender in bench.contenders}
     for number in range(bench.plan.rounds + 1):
         for contender in rotated(bench.contenders, number):
             with Meter({"server": contender.pid, "PostgreSQL": bench.cluster.pid}) as meter:
                 leg = drive(1, partial(prepare, contender, page))
-            result = leg.results[0]
-            if result.changes != counts[contender.name]:
-                raise SystemExit(f"{contender.name}: {result.changes} rows pulled of {counts[contender.name]}")
+            pulled = leg.results[0]
+            if pulled.changes != counts[contender.name]:
+                raise SystemExit(f"{contender.name}: {pulled.changes} rows pulled of {counts[contender.name]}")
             if number == 0:
                 continue  # warm-up
-            rates[contender.name].append(result.changes / leg.seconds)
-            sizes[contender.name] = result.size / result.changes
-            pulled[contender.name] += result.changes
-            cpu[contender.name].update({**meter.cpu, "client": leg.cpu})
-    correct = {contender.name: _correct(contender, page) for contender in bench.watched()}
-    for name, values in rates.items():
-        yield Figure(
-            measure="fresh pull",
-            case=f"{rows:,} rows, pages of {page:,}",
-            contender=name,
-            unit="items/s",
-            better="higher",
-            rounds=[round(value, 1) for value in values],
-            extra={
-                "bytes/row": round(sizes[name]),
-                **({"correct": correct[name]} if name in correct else {}),
-                **{f"{tree} CPU µs/item": round(used / pulled[name] * 1e6, 2) for tree, used in cpu[name].items()},
-            },
-        )
+            spent[contender.name].add(pulled.changes, leg.seconds, meter.cpu)
+            extra[contender.name]["bytes/row"] = round(pulled.size / pulled.changes)
+    for watched in bench.watched():
+        extra[watched.name]["correct"] = _correct(watched, page)
+    for name, each in spent.items():
+        yield each.rate("fresh pull", case, name, extra[name])
+    for name, each in spent.items():
+        yield each.cpu("fresh pull", case, name)
 
 
 def prepare(contender: Contender, page: int, number: int) -> Callable[[], Pulled]:

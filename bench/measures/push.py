@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from functools import partial
 
 from bench.contenders import Contender
 from bench.contenders.raw import Raw
-from bench.figures import Figure, milliseconds
+from bench.figures import Figure, Spent, milliseconds
 from bench.load import drive
 from bench.meter import Meter
 from bench.plan import BATCH, Bench, rotated
@@ -22,35 +22,23 @@ def push(bench: Bench) -> Iterator[Figure]:
 
 
 def _push(bench: Bench, clients: int) -> Iterator[Figure]:
-    rates: dict[str, list[float]] = defaultdict(list)
-    pushed: Counter[str] = Counter()
-    cpu: dict[str, Counter[str]] = defaultdict(Counter)
-    times: dict[str, list[float]] = defaultdict(list)
+    case = f"{clients} client{'s' if clients > 1 else ''}"
     contenders: list[Raw | Contender] = [bench.raw, *bench.contenders]
+    spent = {contender.name: Spent() for contender in contenders}
+    times: dict[str, list[float]] = defaultdict(list)
     for contender in contenders:
         _leg(bench, contender, clients, bench.plan.push_items[clients] // 10)  # warm-up: pools, prepared statements
     for number in range(bench.plan.rounds):
         bench.cluster.checkpoint()
         for contender in rotated(contenders, number):
-            items, seconds, used, batches = _leg(bench, contender, clients, bench.plan.push_items[clients])
-            rates[contender.name].append(items / seconds)
-            pushed[contender.name] += items
-            cpu[contender.name].update(used)
+            items, seconds, cpu, batches = _leg(bench, contender, clients, bench.plan.push_items[clients])
+            spent[contender.name].add(items, seconds, cpu)
             times[contender.name] += batches
-    for name, values in rates.items():
-        yield Figure(
-            measure="push",
-            case=f"{clients} client{'s' if clients > 1 else ''}",
-            contender=name,
-            unit="items/s",
-            better="higher",
-            rounds=[round(value, 1) for value in values],
-            extra={
-                **{f"{tree} CPU µs/item": round(used / pushed[name] * 1e6, 2) for tree, used in cpu[name].items()},
-                "batch p50 ms": milliseconds(times[name], 0.5),
-                "batch p99 ms": milliseconds(times[name], 0.99),
-            },
-        )
+    for name, each in spent.items():
+        extra = {"batch p50 ms": milliseconds(times[name], 0.5), "batch p99 ms": milliseconds(times[name], 0.99)}
+        yield each.rate("push", case, name, extra)
+    for name, each in spent.items():
+        yield each.cpu("push", case, name)
 
 
 def _leg(
