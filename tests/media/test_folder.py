@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -114,17 +113,6 @@ async def test_nobody_else_on_the_machine_can_read_the_files(tmp_path: Path) -> 
     rights = rights_of_others(tmp_path)
     assert len(rights) == 6
     assert set(rights.values()) == {0}
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", place], capture_output=True, check=False)
-    if mounted.returncode:
-        pytest.skip(f"no file system can be mounted here: {mounted.stderr.decode().strip()}")
-    yield place
-    subprocess.run(["umount", place], check=True)
 
 
 async def test_a_full_disk_is_said_and_the_half_file_gives_its_room_back(small_disk: Path) -> None:

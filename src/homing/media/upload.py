@@ -7,8 +7,9 @@ The conversation follows the IETF's draft of resumable uploads (draft-ietf-httpb
     PATCH …   Upload-Offset: 1048576                   what follows; Upload-Complete: ?1 says that it is the end, as
                                                        does reaching the promised size
 
-Every byte that reached us before a cut is kept, also of a plain PUT. PUT again starts again. Nothing is visible before
-all of it arrived and was found to be what was promised; and once it is, the same address writes no more.
+What was taken in before a cut is kept, also of a plain PUT (uvicorn drops the last 64 KiB at most, so HEAD is asked and
+nothing assumed). PUT again starts again. Nothing is visible before all of it arrived and was found to be what was
+promised; and once it is, the same address writes no more.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Request, Response, get, head, patch, post, put
+from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect, Stream
 
 from homing.engine.caller import Caller
@@ -93,8 +94,8 @@ async def fetch(
     request: Asked,
     node: Node,
     caller: Caller,
-    media_id: UUID,
-    variant: Variant = "original",  # noqa: ARG001 - checked, and answered with the original: see Variant
+    media_id: FromPath[UUID],
+    variant: FromQuery[Variant] = "original",  # noqa: ARG001 - checked, and answered with the original: see Variant
 ) -> Redirect:
     """Redirect to a short-lived address of the file. Variants are answered with the original in this version."""
     file = await find_file(node.database, _owners(node), caller=caller, media_id=media_id)
@@ -105,13 +106,13 @@ async def fetch(
 
 
 @put(UPLOADS, status_code=200, roles=PUBLIC, any_query=True, answer=UploadAnswer)
-async def put_upload(request: Asked, node: Node, key: Path) -> Response[UploadAnswer | None]:
+async def put_upload(request: Asked, node: Node, key: FromPath[Path]) -> Response[UploadAnswer | None]:
     """The whole file; with ``Upload-Complete: ?0`` its beginning."""
     return await _receive(request, node, key, offset=None)
 
 
 @patch(UPLOADS, status_code=200, roles=PUBLIC, any_query=True, answer=UploadAnswer)
-async def patch_upload(request: Asked, node: Node, key: Path) -> Response[UploadAnswer | None]:
+async def patch_upload(request: Asked, node: Node, key: FromPath[Path]) -> Response[UploadAnswer | None]:
     """What follows from ``Upload-Offset`` on; with ``Upload-Complete: ?1`` the end."""
     offset = request.headers.get("Upload-Offset", "")
     if not re.fullmatch(r"\d{1,15}", offset):
@@ -120,14 +121,14 @@ async def patch_upload(request: Asked, node: Node, key: Path) -> Response[Upload
 
 
 @head(UPLOADS, status_code=200, roles=PUBLIC, any_query=True)
-async def head_upload(request: Asked, node: Node, key: Path) -> Response[None]:
+async def head_upload(request: Asked, node: Node, key: FromPath[Path]) -> Response[None]:
     """How far the upload is."""
     found = await upload.progress(node.database, node.store, key=_checked(UPLOAD_PATH, request, node, key))
     return Response(None, headers=_progress_headers(found.offset, complete=found.whole))
 
 
 @get(DOWNLOADS, roles=PUBLIC, any_query=True, answers=FILES)
-async def download(request: Asked, node: Node, key: Path) -> Stream:
+async def download(request: Asked, node: Node, key: FromPath[Path]) -> Stream:
     """The file, or one range of it, for whoever holds the address."""
     checked = _checked(DOWNLOAD_PATH, request, node, key, extra=("filename", "content_type"))
     query = dict(_query(request))

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, get, post
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 from msgspec import Meta
 
 from homing.engine.caller import Caller
@@ -38,10 +38,10 @@ async def get_telemetry(
     *,
     node: Node,
     caller: Caller,
-    name: Annotated[str | None, Parameter(min_length=1, max_length=200)] = None,
-    device_id: Annotated[str | None, Parameter(max_length=255)] = None,
-    since: Annotated[str | None, Parameter(query="from", description="Measured at this time or later.")] = None,
-    until: Annotated[str | None, Parameter(query="to", description="Measured before this time.")] = None,
+    name: Annotated[str | None, QueryParameter(min_length=1, max_length=200)] = None,
+    device_id: Annotated[str | None, QueryParameter(max_length=255)] = None,
+    since: Annotated[str | None, QueryParameter(name="from", description="Measured at this time or later.")] = None,
+    until: Annotated[str | None, QueryParameter(name="to", description="Measured before this time.")] = None,
     limit: Limit = LIMIT_DEFAULT,
     after: After = None,
 ) -> Page[TelemetryItem]:
