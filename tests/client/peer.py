@@ -343,7 +343,7 @@ class Peer:
             if int(parts[1]) != self.epoch:
                 raise Problem("resync_required", reason="epoch")
             since = int(parts[2])
-            if since < self.floor:
+            if 0 < since < self.floor:
                 raise Problem("resync_required", reason="too_old")
             place, until = (int(parts[3]), int(parts[4])) if len(parts) > 3 else (since, self.head)
         moments = []

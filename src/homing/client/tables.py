@@ -10,8 +10,10 @@ from __future__ import annotations
 import base64
 import datetime
 import decimal
+import re
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -76,7 +78,7 @@ KINDS: dict[str, tuple[str, Any]] = {
     "number": ("REAL", float | None),
     "boolean": ("INT", bool | None),
 }
-JSON_KIND: tuple[str, Any] = ("TEXT", Raw)
+JSON_DECLARED = "TEXT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,25 +108,16 @@ class SyncedTable:
         self.references = {
             column.name: column.wire.references for column in self.columns if column.wire.references is not None
         }
-        struct = msgspec.defstruct(
-            "Row",
-            [
-                (f"f{i}", JSON_KIND[1], Raw(b"null")) if column.is_json else (f"f{i}", KINDS[column.wire.type][1], None)
-                for i, column in enumerate(self.values)
-            ],
-            rename={f"f{i}": column.name for i, column in enumerate(self.values)},
-            gc=False,
-        )
-        self._decode = msgspec.json.Decoder(struct).decode
+        self._decoder = _decoder(self.values)
 
     def bind(self, row_id: str, payload: Raw | bytes | str, version: int | None) -> tuple[Any, ...]:
         """The parameters of ``upsert_sql`` for one payload. Values of another type than declared are kept as text."""
-        try:
-            return (row_id, *msgspec.structs.astuple(self._decode(payload)), version)
-        except msgspec.ValidationError:
-            # One value that the schema does not foresee must not stop every pull of its table.
-            fields = msgspec.json.decode(payload, type=dict[str, Raw])
-            return (row_id, *(_lenient(fields.get(column.name), column) for column in self.values), version)
+        if self._decoder is not None:
+            with suppress(msgspec.ValidationError):
+                return (row_id, *msgspec.structs.astuple(self._decoder.decode(payload)), version)
+        # One value that the schema does not foresee must not stop every pull of its table.
+        fields = msgspec.json.decode(payload, type=dict[str, Raw])
+        return (row_id, *(_lenient(fields.get(column.name), column) for column in self.values), version)
 
     def unknown(self, payload: Raw | bytes) -> bool:
         """Whether the payload has fields this schema does not name: the server's schema is newer."""
@@ -220,11 +213,27 @@ def stamp(moment: datetime.datetime) -> str:
     return moment.astimezone(datetime.UTC).isoformat().replace("+00:00", "Z")
 
 
+def _decoder(columns: Sequence[SyncedColumn]) -> msgspec.json.Decoder[Any] | None:
+    """From payload text to the values of these columns. None where a name is one that msgspec cannot take."""
+    if any(re.search(r'[\\"\x00-\x1f]', column.name) for column in columns):
+        return None
+    struct = msgspec.defstruct(
+        "Row",
+        [
+            (f"f{i}", Raw, Raw(b"null")) if column.is_json else (f"f{i}", KINDS[column.wire.type][1], None)
+            for i, column in enumerate(columns)
+        ],
+        rename={f"f{i}": column.name for i, column in enumerate(columns)},
+        gc=False,
+    )
+    return msgspec.json.Decoder(struct)
+
+
 def _columns(columns: Iterable[Column]) -> Iterable[SyncedColumn]:
     taken = {"_version"}
     for column in columns:
-        declared, _ = KINDS.get(column.type, JSON_KIND)
         is_json = column.type not in KINDS
+        declared = JSON_DECLARED if is_json else KINDS[column.type][0]
         yield SyncedColumn(column.name, _free(column.name, taken), declared, is_json, column)
 
 
@@ -244,7 +253,10 @@ def _lenient(raw: Raw | None, column: SyncedColumn) -> Any:
     text = bytes(raw)
     if column.is_json:
         return text
-    value = msgspec.json.decode(text)
+    try:
+        value = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text.decode()  # a number beyond any float
     match value:
         case None | str() | bool():
             return value
