@@ -12,7 +12,7 @@ import psycopg
 from psycopg import errors
 
 from homing.engine import decide, write
-from homing.engine.fast import advance, settle, to_write
+from homing.engine.fast import ABOUT_DATA, advance, settle, to_write
 from homing.engine.items import Verdict, Work
 from homing.engine.meet import Meeting, judge
 from homing.engine.tables import BoundTable
@@ -73,14 +73,7 @@ async def _apply_one(conn: Connection, meeting: Meeting, work: Work) -> None:
             # Constraints that wait for the end of the transaction must speak now, while this item is to blame.
             await conn.execute("SET CONSTRAINTS ALL IMMEDIATE")
             await conn.execute("SET CONSTRAINTS ALL DEFERRED")
-    except (
-        psycopg.IntegrityError,
-        psycopg.DataError,
-        psycopg.ProgrammingError,
-        psycopg.InternalError,
-        psycopg.NotSupportedError,
-        errors.ProgramLimitExceeded,
-    ) as error:
+    except ABOUT_DATA as error:
         await conn.execute("ROLLBACK TO SAVEPOINT homing_item")
         work.verdict = verdict_of(error, work.table, work)
         return

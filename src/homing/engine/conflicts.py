@@ -266,7 +266,7 @@ async def write_one(
     works = read_all([raw], engine.bound.by_resource_type, engine.limits, now=engine.clock())
     meeting = Meeting(engine, claims, UUID(int=0), None, engine.clock(), None, atomic=False)
     resolve(works, {})
-    await meet(conn, meeting, works)
+    await meet(conn, meeting, works, careful=True)
     await careful.apply(conn, meeting, works)
     return works[0]
 

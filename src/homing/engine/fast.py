@@ -8,7 +8,9 @@ write) raises ``NeedsCareError``: the batch is rolled back and done again the ca
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
 
 import msgspec
 import psycopg
@@ -20,29 +22,44 @@ from homing.engine.values import wire
 from homing.engine.write import Group, Row
 from homing.postgres.sql import Connection
 
-Way = Callable[[Connection, Meeting, Sequence[Work]], Awaitable[None]]
-
 _ORDER = {"create": 0, "update": 1, "delete": 2}
+
+
+STOPPED = "HM001"
+"""SQLSTATE of homing.stop(): a group's statement found a row that did not become what was planned."""
+
+ABOUT_DATA = (
+    psycopg.IntegrityError,
+    psycopg.DataError,
+    psycopg.ProgrammingError,
+    psycopg.InternalError,
+    psycopg.NotSupportedError,
+    psycopg.errors.ProgramLimitExceeded,
+)
+"""Errors that the data of an item can cause; the others are the database's or ours."""
 
 
 class NeedsCareError(Exception):
     """Something failed that the careful way will pin on one item."""
 
 
-async def apply(conn: Connection, meeting: Meeting, works: Sequence[Work]) -> None:
-    """Decide and write every open item; gives each its verdict. Raises NeedsCareError."""
-    groups: dict[tuple[object, ...], Group] = {}
+def plan(meeting: Meeting, works: Sequence[Work]) -> list[Group]:
+    """Decide every open item, in order, and give it its verdict; the groups to write for that, in order."""
+    groups: dict[tuple[Any, ...], Group] = {}
     order = {table.id: position for position, table in enumerate(meeting.tables)}
     for work in works:
         if work.verdict is not None:
+            continue
+        if work.plain:
+            _plan_plain(groups, order, work)
             continue
         outcome = judge(meeting, work)
         if not settle(meeting, work, outcome):
             continue
         assert isinstance(outcome, decide.Create | decide.Update | decide.Delete)
         group, row = to_write(work, outcome)
-        level = meeting.standing(work).level
-        place = order[group.table.id]
+        standing = meeting.standing(work)
+        level, place = standing.level, order[group.table.id]
         signature = (
             level,
             _ORDER[group.kind],
@@ -50,11 +67,23 @@ async def apply(conn: Connection, meeting: Meeting, works: Sequence[Work]) -> No
             group.columns,
             tuple(sorted(group.supplied)),
         )
-        groups.setdefault(signature, group).rows.append(row)
         advance(meeting, work, outcome)
-    if groups:
-        await _write(conn, meeting, [groups[s] for s in sorted(groups, key=lambda s: s[:3])])
-    await _effects(conn, meeting, works)
+        row.version = standing.version
+        groups.setdefault(signature, group).rows.append(row)
+    return [groups[signature] for signature in sorted(groups, key=lambda signature: signature[:3])]
+
+
+def _plan_plain(groups: dict[tuple[Any, ...], Group], order: Mapping[int, int], work: Work) -> None:
+    """A create that nothing looks into: most of what phones send, so it takes the short way."""
+    assert work.table is not None
+    assert work.item is not None
+    assert work.row_id is not None
+    signature = (0, 0, order[work.table.id], work.columns, work.columns)
+    group = groups.get(signature)
+    if group is None:
+        group = groups[signature] = Group(work.table, "create", work.columns, frozenset(work.columns))
+    group.rows.append(Row(work.row_id, write.doc_of(work.row_id, bytes(work.item.payload)), version=1))
+    work.verdict = Verdict("ok", row_id=work.row_id, version=1)
 
 
 def settle(meeting: Meeting, work: Work, outcome: decide.Outcome) -> bool:
@@ -86,16 +115,9 @@ def to_write(work: Work, outcome: decide.Create | decide.Update | decide.Delete)
             members = {table.declared.soft_delete: b"true"}
             return (
                 Group(table, "update", (table.declared.soft_delete,)),
-                Row(work.row_id, write.doc(work.row_id, members), work),
+                Row(work.row_id, write.doc(work.row_id, members)),
             )
-        return Group(table, "delete", ()), Row(work.row_id, b"", work)
-    if work.plain:
-        names = tuple(sorted(work.values.raw))
-        text = (
-            write.doc_of(work.row_id, bytes(work.item.payload)) if work.item is not None and not work.replaced else None
-        )
-        row = Row(work.row_id, text or write.doc(work.row_id, work.values.raw), work)
-        return Group(table, "create", names, frozenset(names)), row
+        return Group(table, "delete", ()), Row(work.row_id, b"")
     given = work.values.raw
     members = {
         # The client's own text where the value is still its own, so that a number keeps every digit.
@@ -106,7 +128,7 @@ def to_write(work: Work, outcome: decide.Create | decide.Update | decide.Delete)
     columns = tuple(sorted(members))
     return (
         Group(table, kind, columns, frozenset(given) & frozenset(columns)),
-        Row(work.row_id, write.doc(work.row_id, members), work),
+        Row(work.row_id, write.doc(work.row_id, members)),
     )
 
 
@@ -137,36 +159,28 @@ def advance(meeting: Meeting, work: Work, outcome: decide.Create | decide.Update
         decided(meeting, work, outcome.decided, outcome.base, before)
 
 
-async def _write(conn: Connection, meeting: Meeting, groups: Sequence[Group]) -> None:
-    writers = meeting.engine.writers
-    cursors = []
+async def write_all(conn: Connection, meeting: Meeting, groups: Sequence[Group]) -> None:
+    """Send the groups' statements, one after the other. Each fails as a whole unless every row of it became what was
+    planned. To be called within a pipeline, whose end raises what failed."""
+    for group in groups:
+        params = write.params_of(group, user=meeting.claims.user_id, device=meeting.device_id)
+        await meeting.engine.writers.sealed(group).run(conn, params)
+
+
+@asynccontextmanager
+async def pinned(conn: Connection) -> AsyncIterator[None]:
+    """A pipeline whose failures, where they are about the data, become NeedsCareError."""
     try:
         async with conn.pipeline():
-            for group in groups:
-                params = write.params_of(group, user=meeting.claims.user_id, device=meeting.device_id)
-                cursors.append(await writers.statement(group).run(conn, params))
-    except (
-        psycopg.IntegrityError,
-        psycopg.DataError,
-        psycopg.ProgrammingError,
-        psycopg.InternalError,
-        psycopg.NotSupportedError,
-        psycopg.errors.ProgramLimitExceeded,
-    ) as error:
-        raise NeedsCareError from error
-    for group, cursor in zip(groups, cursors, strict=True):
-        outcomes = write.written(group, await cursor.fetchall())
-        for row in group.rows:
-            outcome = outcomes[row.row_id]
-            if outcome.stopped is not None:
-                raise NeedsCareError
-            assert isinstance(row.owner, Work)
-            assert row.owner.verdict is not None
-            # A trigger of the application's own may have written the row once more.
-            row.owner.verdict.version = outcome.version
+            yield
+    except psycopg.DatabaseError as error:
+        if error.sqlstate == STOPPED or isinstance(error, ABOUT_DATA):
+            raise NeedsCareError from error
+        raise
 
 
-async def _effects(conn: Connection, meeting: Meeting, works: Sequence[Work]) -> None:
+async def run_effects(conn: Connection, meeting: Meeting, works: Sequence[Work]) -> None:
+    """The applications' effects, once a table. Raises NeedsCareError when one refuses."""
     for table in meeting.tables:
         if not table.declared.effects:
             continue

@@ -64,6 +64,8 @@ class Work:
     """A member was replaced (a temp id, a code): the payload is no longer the client's own text."""
     plain: bool = False
     """Nothing looks into the values on their way: they go to the database as they came (see meet.py)."""
+    columns: tuple[str, ...] = ()
+    """Of a plain create: the columns it gives, sorted."""
     verdict: Verdict | None = None
 
     @property

@@ -7,7 +7,7 @@ decisions need, the conflicts found. It belongs to one attempt and is thrown awa
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -69,7 +69,7 @@ class Meeting:
         self.conflicts.clear()
 
 
-async def meet(conn: Connection, meeting: Meeting, works: Sequence[Work]) -> None:
+async def meet(conn: Connection, meeting: Meeting, works: Sequence[Work], *, careful: bool) -> None:
     """Step 2: values checked, ids given, rows locked, history read, the applications' ``prepare`` hooks run."""
     meeting.tables = _tables(meeting.engine, works)
     if meeting.atomic:
@@ -78,19 +78,34 @@ async def meet(conn: Connection, meeting: Meeting, works: Sequence[Work]) -> Non
     await _find_named(conn, meeting, works)
     chained = _chained(works)
     for work in _open(works):
-        work.plain = _is_plain(work) and work.row_id not in chained
-        _read_values(meeting, work)
+        if careful or not _is_plain(work, chained) or not _accept(meeting, work):
+            _read_values(meeting, work)
     await _lock(conn, meeting, works)
     await _prepare(conn, meeting, works)
     await _read_history(conn, meeting, works)
 
 
-def _is_plain(work: Work) -> bool:
+def _is_plain(work: Work, chained: Set[str | None]) -> bool:
     """A create that nothing looks into on its way: its own text goes to the database as it came."""
-    if work.item is None or work.table is None or work.item.action != "create":
+    if work.item is None or work.table is None or work.item.action != "create" or work.replaced:
         return False
     declared = work.table.declared
-    return not (declared.prepare or declared.checks or declared.effects)
+    looked_into = declared.prepare or declared.checks or declared.effects or work.item.base is not None
+    return not looked_into and work.given_id != work.row_id and work.row_id not in chained
+
+
+def _accept(meeting: Meeting, work: Work) -> bool:
+    """Whether a plain create is sound at the first look; if not, it is looked at thoroughly."""
+    assert work.table is not None
+    assert work.item is not None
+    rights = work.table.rights(meeting.claims.role)
+    if rights.create is None:
+        return False
+    columns = value_codec.accept(work.table, work.members, rights.create, bytes(work.item.payload))
+    if columns is None:
+        return False
+    work.columns, work.plain = columns, True
+    return True
 
 
 def _chained(works: Sequence[Work]) -> set[str | None]:
@@ -179,7 +194,7 @@ def _read_values(meeting: Meeting, work: Work) -> None:
         table=table.name,
         action=item.action,
         row_id=work.row_id,
-        values={} if work.plain else work.values.wire(table),
+        values=work.values.wire(table),
         extra=work.values.extra,
         index=work.index,
     )

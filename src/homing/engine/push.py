@@ -36,6 +36,7 @@ from homing.engine.meet import Meeting, meet
 from homing.engine.pull import format_time, read_token
 from homing.engine.record import results_of, stored_results
 from homing.engine.who import check_caller, read_who
+from homing.engine.write import Group
 from homing.postgres.sql import Connection, load
 from homing.protocol import token as tokens
 from homing.protocol.errors import Problem
@@ -77,13 +78,13 @@ async def push(engine: Engine, claims: Claims, request: PushRequest) -> PushAnsw
     ):
         raise Problem("invalid_envelope", f"batch_token must be 1 to {limits.key_bytes_max} bytes, without NUL")
     batch = Batch.of(engine, claims, request, now=engine.clock())
-    way = fast.apply
+    carefully = False
     for _ in range(ATTEMPTS_MAX):
         try:
             async with engine.indexed.connection() as conn:
-                return await _attempt(engine, conn, claims, request, batch, way)
+                return await _attempt(engine, conn, claims, request, batch, carefully=carefully)
         except fast.NeedsCareError:
-            way = careful.apply
+            carefully = True
         except Problem as problem:
             if isinstance(problem.__cause__, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure):
                 continue
@@ -159,7 +160,7 @@ def measured(client_time: str | None, now: datetime) -> timedelta | None:
 
 
 async def _attempt(
-    engine: Engine, conn: Connection, claims: Claims, request: PushRequest, batch: Batch, way: fast.Way
+    engine: Engine, conn: Connection, claims: Claims, request: PushRequest, batch: Batch, *, carefully: bool
 ) -> PushAnswer:
     """One try at the whole batch. Leaving the block without COMMIT rolls everything back."""
     works = read_all(request.items, engine.bound.by_resource_type, engine.limits, now=batch.now)
@@ -184,29 +185,29 @@ async def _attempt(
     held = opened.trust < engine.trust_threshold
     meeting = Meeting(engine, claims, batch.id, opened.device_id, batch.now, batch.base_token, atomic=request.atomic)
     known = await _recall(conn, works, judged)
+    groups: list[Group] = []
     if held:
         record.hold(works)
     else:
         fresh, twins = _twins(works)
         resolve(fresh, known)
-        await meet(conn, meeting, fresh)
-        await way(conn, meeting, fresh)
+        await meet(conn, meeting, fresh, careful=carefully)
+        groups = await _judge(conn, meeting, fresh, carefully=carefully)
         for twin, first in twins:
             assert first.verdict is not None
             twin.verdict = replace(first.verdict, stored=True)
-        if request.atomic:
-            await _all_or_nothing(conn, meeting, works)
+        if request.atomic and (culprit := _culprit(works)) is not None:
+            await meeting.undo(conn)
+            record.abort(works, culprit)
+            groups = []
     await record.keep_conflicts(conn, meeting, works)
-    try:
-        async with conn.pipeline():
-            await record.keep_items(conn, meeting, works)
-            if held:
-                reason = f"trust {opened.trust:.2f} is below {engine.trust_threshold:.2f}"
-                await conn.execute(load(__package__, "hold_batch"), {"batch": batch.id, "reason": reason})
-            await conn.execute("COMMIT")
-    except psycopg.IntegrityError as error:
-        # A constraint that waits for the end of the transaction: find out whose it is.
-        raise fast.NeedsCareError from error
+    async with fast.pinned(conn):
+        await fast.write_all(conn, meeting, groups)
+        await record.keep_items(conn, meeting, works)
+        if held:
+            reason = f"trust {opened.trust:.2f} is below {engine.trust_threshold:.2f}"
+            await conn.execute(load(__package__, "hold_batch"), {"batch": batch.id, "reason": reason})
+        await conn.execute("COMMIT")
     return PushAnswer(
         batch_id=str(batch.id),
         batch_token=batch.token,
@@ -331,10 +332,20 @@ def _same_payload(one: Work, other: Work) -> bool:
     return encode(msgspec.json.decode(one.item.payload)) == encode(msgspec.json.decode(other.item.payload))
 
 
-async def _all_or_nothing(conn: Connection, meeting: Meeting, works: Sequence[Work]) -> None:
-    """The batch asked to be applied whole: if one item was not, undo all and say which."""
-    culprit = next((w for w in works if w.verdict is not None and w.verdict.status != "ok"), None)
-    if culprit is None:
-        return
-    await meeting.undo(conn)
-    record.abort(works, culprit)
+def _culprit(works: Sequence[Work]) -> Work | None:
+    """The batch asked to be applied whole: the first item that was not."""
+    return next((w for w in works if w.verdict is not None and w.verdict.status != "ok"), None)
+
+
+async def _judge(conn: Connection, meeting: Meeting, works: Sequence[Work], *, carefully: bool) -> list[Group]:
+    """Steps 3 and 4 but for the groups returned, which may be written in the same round trip as the rest."""
+    if carefully:
+        await careful.apply(conn, meeting, works)
+        return []
+    groups = fast.plan(meeting, works)
+    if not any(table.declared.effects for table in meeting.tables):
+        return groups
+    async with fast.pinned(conn):
+        await fast.write_all(conn, meeting, groups)
+    await fast.run_effects(conn, meeting, works)
+    return []

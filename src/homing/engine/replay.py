@@ -75,7 +75,7 @@ async def _replay(engine: Engine, conn: Connection, caller: Caller, batch: UUID,
         known = {r[0]: r[4] for r in await cursor.fetchall() if r[1] == "create" and r[3] == "ok" and r[4]}
     meeting = Meeting(engine, claims, batch, device_id, now, None, atomic=atomic and item is None)
     resolve(works, known)
-    await meet(conn, meeting, works)
+    await meet(conn, meeting, works, careful=True)
     await careful.apply(conn, meeting, works)
     if meeting.atomic and (culprit := next((w for w in works if w.verdict and w.verdict.status != "ok"), None)):
         await meeting.undo(conn)

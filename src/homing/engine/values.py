@@ -44,8 +44,14 @@ class Reader:
 
     names: tuple[str, ...]
     decoder: msgspec.json.Decoder[Any]
-    checks: tuple[tuple[str, Check], ...]
+    checks: tuple[tuple[str, int, Check], ...]
     one: Mapping[str, msgspec.json.Decoder[Any]]
+    accepted: dict[tuple[tuple[str, ...], Columns], tuple[str, ...] | None]
+    """Members and writable columns → the columns sorted, None where a member may not be given."""
+
+
+ACCEPTED_MAX = 1000
+"""Combinations of members remembered a table: clients that vary them must not fill memory."""
 
 
 def reader(table: BoundTable) -> Reader:
@@ -64,8 +70,9 @@ def reader(table: BoundTable) -> Reader:
     made = Reader(
         names,
         msgspec.json.Decoder(struct),
-        tuple((c.name, c.wire.check) for c in table.columns.values() if c.wire.check is not None),
+        tuple((c.name, names.index(c.name), c.wire.check) for c in table.columns.values() if c.wire.check is not None),
         {name: msgspec.json.Decoder(kind) for name, kind in kinds.items()},
+        {},
     )
     table.reader.append(made)
     return made
@@ -90,6 +97,34 @@ def read(
     return _read_each(table, given, writable)
 
 
+def accept(
+    table: BoundTable, given: dict[str, msgspec.Raw], writable: Columns, payload: bytes
+) -> tuple[str, ...] | None:
+    """Whether ``payload``, whose members are ``given``, may be written as it is: its columns, sorted. None where it has
+    to be read thoroughly, to find out why not."""
+    if b"\\u0000" in payload:
+        return None
+    tool = reader(table)
+    signature = (tuple(given), writable)
+    if signature not in tool.accepted:
+        if len(tool.accepted) >= ACCEPTED_MAX:
+            tool.accepted.clear()
+        sound = all(name in table.columns and name in writable and not table.columns[name].generated for name in given)
+        tool.accepted[signature] = tuple(sorted(given)) if sound else None
+    columns = tool.accepted[signature]
+    if columns is None:
+        return None
+    try:
+        values = msgspec.structs.astuple(tool.decoder.decode(payload))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    for _, position, check in tool.checks:
+        value = values[position]
+        if value is not msgspec.UNSET and check(value) is not None:
+            return None
+    return columns
+
+
 def _read_whole(table: BoundTable, given: dict[str, msgspec.Raw], writable: Columns, payload: bytes) -> Values | None:
     tool = reader(table)
     try:
@@ -112,7 +147,7 @@ def _read_whole(table: BoundTable, given: dict[str, msgspec.Raw], writable: Colu
             typed[name] = value
     if len(typed) + len(extra) != len(given):
         return None
-    for name, check in tool.checks:
+    for name, _, check in tool.checks:
         if name in typed and check(typed[name]) is not None:
             return None
     return Values({name: given[name] for name in typed}, typed, extra)

@@ -34,17 +34,28 @@ async def read_who(conn: Connection, claims: Claims) -> Who | None:
     return None if row is None else Who(*row)
 
 
-def check_caller(who: Who | None, claims: Claims, *, device_needed: bool) -> None:
-    """Whether the access token still holds. Raises Problem with what the client does next."""
+def check_person(who: Who | None, claims: Claims) -> Who:
+    """Whether the access token's user and session still hold, whatever state the device is in unless it is revoked.
+
+    Raises Problem: device_revoked, unauthenticated.
+    """
+    # First, because revoking a device ends its sessions too: the device must learn that it is to be wiped.
+    if who is not None and who.status == "revoked":
+        raise Problem("device_revoked")
     if who is None or not who.valid or who.role != claims.role:
         raise Problem("unauthenticated")
+    return who
+
+
+def check_caller(who: Who | None, claims: Claims, *, device_needed: bool) -> Who:
+    """Whether the access token still holds. Raises Problem with what the client does next."""
+    person = check_person(who, claims)
     if claims.device_name is None:
         if device_needed:
             raise Problem("device_unknown", "Sign in with a device_id: this call is about a device.")
-        return
-    if who.device_id is None or not who.own:
+        return person
+    if person.device_id is None or not person.own:
         raise Problem("device_unknown")
-    if who.status == "revoked":
-        raise Problem("device_revoked")
-    if who.status == "suspended":
+    if person.status == "suspended":
         raise Problem("device_suspended")
+    return person

@@ -27,11 +27,12 @@ STATEMENTS_MAX = 400
 
 @dataclass(slots=True)
 class Row:
-    """One row to write: its key, and for create and update the JSON object of its columns (with ``homing_id``)."""
+    """One row to write: its key, for create and update the JSON object of its columns (with ``homing_id``), and the
+    version it will have."""
 
     row_id: str
     doc: bytes
-    owner: Any = None
+    version: int = 0
 
 
 @dataclass(slots=True)
@@ -61,14 +62,23 @@ class Writers:
         self._statements: dict[tuple[Any, ...], Statement] = {}
 
     def statement(self, group: Group) -> Statement:
-        """The statement that writes a group like this one."""
-        signature = (group.table.id, group.kind, group.columns, group.supplied)
+        """The statement that writes a group like this one and tells what became of each row (see ``written``)."""
+        return self._find(group, sealed=False)
+
+    def sealed(self, group: Group) -> Statement:
+        """The same, but it fails as a whole unless every row became the version that was planned."""
+        return self._find(group, sealed=True)
+
+    def _find(self, group: Group, *, sealed: bool) -> Statement:
+        signature = (group.table.id, group.kind, group.columns, group.supplied, sealed)
         found = self._statements.get(signature)
         if found is None:
             if len(self._statements) >= STATEMENTS_MAX:
                 self._statements.clear()
             compose = {"create": _insert, "update": _update, "delete": _delete}[group.kind]
-            found = self._statements[signature] = Statement(compose(group, self._by_name))
+            ctes, told = compose(group, self._by_name)
+            final = _seal(told, group.kind) if sealed else told
+            found = self._statements[signature] = Statement(sql.SQL("WITH {} {}").format(ctes, final))
         return found
 
 
@@ -76,7 +86,9 @@ def params_of(group: Group, *, user: UUID, device: UUID | None) -> dict[str, Any
     """The parameters of a group's statement."""
     return {
         "docs": "[" + b",".join(row.doc for row in group.rows).decode() + "]",
-        "ids": [row.row_id for row in group.rows],
+        "ids": [row.row_id for row in group.rows] if group.kind != "create" else None,
+        "versions": [row.version for row in group.rows] if group.kind == "update" else None,
+        "count": len(group.rows),
         "user": user,
         "device": device,
     }
@@ -93,6 +105,23 @@ def written(group: Group, rows: Sequence[Any]) -> dict[str, Written]:
         else:
             found[row_id] = Written(version)
     return found
+
+
+def _seal(told: sql.Composable, kind: Kind) -> sql.Composable:
+    """Stop unless every row was written, stayed in reach, and has the version that was planned for it."""
+    planned, where = {
+        "create": ("version = 1", ""),
+        "update": (
+            "version = plan.planned",
+            " LEFT JOIN unnest(%(ids)s::text[], %(versions)s::int[]) AS plan(id, planned) ON plan.id = row_id",
+        ),
+        "delete": ("true", ""),
+    }[kind]
+    return sql.SQL(
+        ", told(row_id, version, held, referred) AS ({told})"
+        " SELECT CASE WHEN count(*) = %(count)s AND bool_and(held AND referred AND {planned}) THEN NULL"
+        " ELSE homing.stop() END FROM told{where}"
+    ).format(told=told, planned=sql.SQL(planned), where=sql.SQL(where))
 
 
 def doc(row_id: str, members: Mapping[str, bytes | msgspec.Raw]) -> bytes:
@@ -122,7 +151,8 @@ def _input(group: Group) -> sql.Composable:
     )
 
 
-def _insert(group: Group, by_name: Mapping[str, BoundTable]) -> sql.Composable:
+def _insert(group: Group, by_name: Mapping[str, BoundTable]) -> tuple[sql.Composable, sql.Composable]:
+    """The statement's CTEs, and the select over them that tells row id, version, held, referred."""
     table = group.table
     key = table.key.name
     fills = {name: text for name, text in table.declared.fill.items() if name not in group.columns}
@@ -150,14 +180,12 @@ def _insert(group: Group, by_name: Mapping[str, BoundTable]) -> sql.Composable:
         if c.name not in names and any(c.name in scope.expression for scope in table.scope_keys)
     ]
     listed = sql.SQL(", ").join(sql.Identifier(name) for name in names)
-    return sql.SQL(
-        "WITH input AS MATERIALIZED ({input}), full_rows AS MATERIALIZED (SELECT {row} FROM input AS i),"
+    ctes = sql.SQL(
+        "input AS MATERIALIZED ({input}), full_rows AS MATERIALIZED (SELECT {row} FROM input AS i),"
         " judged AS MATERIALIZED (SELECT {listed}, {held} AS homing_held, {referred} AS homing_referred"
         " FROM (SELECT * {others} FROM full_rows) AS homing_row),"
         " made AS (INSERT INTO {table} ({listed}) SELECT {listed} FROM judged WHERE homing_held AND homing_referred"
         " RETURNING {key} AS made_id, {version} AS made_version)"
-        " SELECT judged.{key}::text, made.made_version, homing_held, homing_referred"
-        " FROM judged LEFT JOIN made ON made.made_id = judged.{key}"
     ).format(
         input=_input(group),
         row=sql.SQL(", ").join(row),
@@ -169,6 +197,11 @@ def _insert(group: Group, by_name: Mapping[str, BoundTable]) -> sql.Composable:
         key=sql.Identifier(key),
         version=table.version_sql,
     )
+    told = sql.SQL(
+        "SELECT judged.{key}::text, made.made_version, homing_held, homing_referred"
+        " FROM judged LEFT JOIN made ON made.made_id = judged.{key}"
+    ).format(key=sql.Identifier(key))
+    return ctes, told
 
 
 def _referred(group: Group, by_name: Mapping[str, BoundTable], alias: str | None = None) -> sql.Composable:
@@ -196,20 +229,16 @@ def _referred(group: Group, by_name: Mapping[str, BoundTable], alias: str | None
     return sql.SQL("({})").format(sql.SQL(" AND ").join(parts)) if parts else sql.SQL("true")
 
 
-def _update(group: Group, by_name: Mapping[str, BoundTable]) -> sql.Composable:
+def _update(group: Group, by_name: Mapping[str, BoundTable]) -> tuple[sql.Composable, sql.Composable]:
     table = group.table
     key = sql.Identifier(table.key.name)
     moves = any(name in scope.expression for scope in table.scope_keys for name in group.columns)
-    return sql.SQL(
-        "WITH input AS MATERIALIZED ({input}),"
+    ctes = sql.SQL(
+        "input AS MATERIALIZED ({input}),"
         " judged AS MATERIALIZED (SELECT *, {referred} AS homing_referred FROM input),"
         " given AS (SELECT homing_id AS homing_key, {values} FROM judged WHERE homing_referred),"
         " made AS (UPDATE {table} AS homing_old SET {sets} FROM given WHERE homing_old.{key} = given.homing_key"
         " RETURNING homing_old.*)"
-        " SELECT judged.homing_id::text, m.made_version, coalesce(m.held, true), homing_referred"
-        " FROM judged JOIN (SELECT {key} AS made_id, {version} AS made_version, {held} AS held FROM made) AS m"
-        " ON m.made_id = judged.homing_id"
-        " UNION ALL SELECT homing_id::text, NULL, true, false FROM judged WHERE NOT homing_referred"
     ).format(
         input=_input(group),
         referred=_referred(group, by_name, "input"),
@@ -223,18 +252,25 @@ def _update(group: Group, by_name: Mapping[str, BoundTable]) -> sql.Composable:
         ),
         table=table.qualified,
         key=key,
-        version=table.version_sql,
-        held=table.held_sql() if moves else sql.SQL("true"),
     )
+    told = sql.SQL(
+        "SELECT judged.homing_id::text, m.made_version, coalesce(m.held, true), homing_referred"
+        " FROM judged JOIN (SELECT {key} AS made_id, {version} AS made_version, {held} AS held FROM made) AS m"
+        " ON m.made_id = judged.homing_id"
+        " UNION ALL SELECT homing_id::text, NULL, true, false FROM judged WHERE NOT homing_referred"
+    ).format(key=key, version=table.version_sql, held=table.held_sql() if moves else sql.SQL("true"))
+    return ctes, told
 
 
-def _delete(group: Group, _by_name: Mapping[str, BoundTable]) -> sql.Composable:
+def _delete(group: Group, _by_name: Mapping[str, BoundTable]) -> tuple[sql.Composable, sql.Composable]:
     table = group.table
-    return sql.SQL(
-        "DELETE FROM {table} WHERE {key} = ANY (%(ids)s::text[]::{type}[]) RETURNING {key}::text, {version}, true, true"
+    ctes = sql.SQL(
+        "gone AS (DELETE FROM {table} WHERE {key} = ANY (%(ids)s::text[]::{type}[])"
+        " RETURNING {key}::text AS row_id, {version} AS version)"
     ).format(
         table=table.qualified,
         key=sql.Identifier(table.key.name),
         type=sql.SQL(table.key_type),
         version=table.version_sql,
     )
+    return ctes, sql.SQL("SELECT row_id, version, true, true FROM gone")

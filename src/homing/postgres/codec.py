@@ -17,7 +17,7 @@ import math
 import re
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -59,6 +59,8 @@ _READ_TIMESTAMP = (
 # Times are decoded as text: a datetime would already have rounded a seventh digit away.
 _TIMESTAMPTZ = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-](0\d|1[0-5]):[0-5]\d)$"
 _TIMESTAMP = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?$"
+_SECOND = re.compile(r"\.(\d+)")
+_OF_SECONDS = ("timestamp", "local_timestamp", "time")
 _TIME = r"^\d\d:\d\d:\d\d(\.\d{1,6})?$"
 
 
@@ -107,6 +109,17 @@ def _check_float8(value: Any) -> str | None:
     return None if math.isfinite(value) else "the number must be finite"
 
 
+def _to_precision(check: Check, digits: int) -> Check:
+    """Of a column that keeps ``digits`` of a second: PostgreSQL would round the others, upwards into another day."""
+
+    def checked(value: Any) -> str | None:
+        if value is not None and (found := _SECOND.search(value)) and found[1][digits:].strip("0"):
+            return f"at most {digits} digits of a second are kept"
+        return check(value)
+
+    return checked
+
+
 def _decimal_check(precision: int | None, scale: int) -> Check:
     def check(value: Any) -> str | None:
         if value is None:
@@ -122,7 +135,8 @@ def _decimal_check(precision: int | None, scale: int) -> Check:
             if after > 1000 or before > 1000:
                 return "the number has more than 1000 digits"
             return None
-        if after > scale and any(digits[len(digits) - (after - scale) :]):
+        zeros = len(digits) - len(bytes(digits).rstrip(b"\0"))
+        if number != 0 and exponent + zeros < -scale:
             return f"at most {scale} digits after the point are kept"
         if number != 0 and number.adjusted() + 1 > precision - scale:
             return f"at most {precision - scale} digits before the point are kept"
@@ -157,6 +171,8 @@ def _check_char(length: int) -> Check:
     def check(value: Any) -> str | None:
         if value is not None and len(value) != length:
             return f"expected exactly {length} characters"
+        if value is not None and value.endswith(" "):
+            return "blanks at the end are not kept"
         return None
 
     return check
@@ -169,7 +185,8 @@ def json_problem(value: Any, depth: int = 0) -> str | None:
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, int):
-        return None if -SAFE_INTEGER <= value <= SAFE_INTEGER else "integers beyond 2^53 travel as strings"
+        fits = -SAFE_INTEGER <= value <= SAFE_INTEGER or _is_a_float(value)
+        return None if fits else "integers beyond 2^53 travel as strings"
     if isinstance(value, dict | list):
         if depth >= DEPTH_MAX:
             return f"nested deeper than {DEPTH_MAX} levels"
@@ -178,6 +195,14 @@ def json_problem(value: Any, depth: int = 0) -> str | None:
             if found := json_problem(member, depth + 1):
                 return found
     return None
+
+
+def _is_a_float(value: int) -> bool:
+    """Whether it is how PostgreSQL writes a float: 1e23, sent as a number, comes back with all its zeros."""
+    try:
+        return Decimal(repr(float(value))) == value
+    except OverflowError:
+        return False
 
 
 def _check_json(value: Any) -> str | None:
@@ -275,10 +300,13 @@ def wire_type(
     if type_name == "varchar":
         return _PLAIN["text"]
     if type_name == "numeric":
-        precision, scale = (None, 0) if typmod < 0 else (((typmod - 4) >> 16) & 0xFFFF, (typmod - 4) & 0x7FF)
+        # The scale is a signed number of 11 bits: numeric(4, -2) keeps hundreds.
+        scale = (((typmod - 4) & 0x7FF) ^ 1024) - 1024
+        precision, scale = (None, 0) if typmod < 0 else (((typmod - 4) >> 16) & 0xFFFF, scale)
         return WireType("decimal", Decimal | int, "numeric", read="{}::text", check=_decimal_check(precision, scale))
     if element is not None:
-        inner = wire_type(element, typmod=-1, sql_type=element) if element in _ARRAY_ELEMENTS else None
+        # An array's typmod is that of its elements.
+        inner = wire_type(element, typmod=typmod, sql_type=element) if element in _ARRAY_ELEMENTS else None
         return None if inner is None else WireType("array", list[inner.python], sql_type)  # type: ignore[name-defined]
     if type_name == "geography":
         return WireType(
@@ -290,7 +318,10 @@ def wire_type(
             " 'lon', public.st_x({0}::public.geometry)) END",
             check=_check_point,
         )
-    return _PLAIN.get(type_name)
+    plain = _PLAIN.get(type_name)
+    if plain is not None and plain.check is not None and plain.kind in _OF_SECONDS and typmod >= 0:
+        return replace(plain, check=_to_precision(plain.check, typmod))
+    return plain
 
 
 def sentence(error: msgspec.ValidationError | msgspec.DecodeError | ValueError) -> tuple[str, str | None]:

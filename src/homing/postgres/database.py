@@ -17,6 +17,7 @@ chained; the client's action is to send the same request again, which push makes
 from __future__ import annotations
 
 import asyncio
+import logging
 import select
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -31,6 +32,9 @@ from psycopg_pool import AsyncConnectionPool
 
 from homing.postgres.sql import Connection
 from homing.protocol.errors import Problem
+
+# A pipeline that fails half way is reported twice: as the exception, and as a warning that it could not be ended well.
+logging.getLogger("psycopg").setLevel(logging.ERROR)
 
 POOL_WAIT_SECONDS = 5.0
 """How long a request waits for a free connection. Longer than any healthy burst, shorter than a phone's patience."""

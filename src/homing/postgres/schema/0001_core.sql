@@ -311,6 +311,13 @@ CREATE FUNCTION homing.changed_fields(old jsonb, new jsonb) RETURNS jsonb LANGUA
 RETURN (SELECT jsonb_object_agg(n.key, jsonb_build_array(old -> n.key, n.value))
         FROM jsonb_each(new) n WHERE n.value IS DISTINCT FROM old -> n.key);
 
+-- Ends a statement that found a row which did not become what was planned: the whole batch is then done again, item by
+-- item (homing/engine/fast.py).
+CREATE FUNCTION homing.stop() RETURNS integer LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'a row did not become what was planned' USING ERRCODE = 'HM001';
+END $$;
+
 -- Spec 1 asks for the history of sync_items: what replays and repairs did to them.
 CREATE TABLE homing.sync_item_history (
     id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
