@@ -43,6 +43,9 @@ BODY_SECONDS = 30.0
 WINDOW_BYTES_MAX = 8 * 2**20
 """What a zstd frame may ask us to keep in memory."""
 
+BRACKETS_BYTES = 4096
+"""In a body larger than this there are more brackets than levels anyway: counting them would be wasted."""
+
 SLOW_LOOK_BYTES = 256 * 2**10
 """A body larger than this is looked at slowly in a thread, so that other requests go on."""
 
@@ -193,7 +196,7 @@ def _check_escapes(body: bytes, *, raw_parts: bool) -> bytes:
 
 
 def _check_depth(body: bytes, depth_max: int) -> None:
-    if body.count(b"{") + body.count(b"[") <= depth_max:
+    if len(body) < BRACKETS_BYTES and body.count(b"{") + body.count(b"[") <= depth_max:
         return
     try:
         indented = msgspec.json.format(body, indent=1)

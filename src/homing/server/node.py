@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import import_module
 from types import ModuleType
@@ -27,20 +26,38 @@ TENANT = "default"
 CORE = Migrations("core", "homing.postgres")
 
 
-@dataclass(frozen=True)
-class Node:
-    """``modules`` are the applications' packages, by name: their routes and what else they offer the server."""
+def _now() -> datetime:
+    return datetime.now(UTC)
 
-    settings: Settings
-    database: Database
-    engine: Engine
-    keys: Keys
-    store: Store
-    apps: Sequence[App]
-    modules: Mapping[str, ModuleType]
-    tenant: str = TENANT
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-    throttle: LoginThrottle = field(default_factory=LoginThrottle)
+
+class Node:
+    """``modules`` are the applications' packages, by name: their routes and what else they offer the server.
+
+    Not a dataclass, because handlers take it as an argument, and Litestar converts dataclasses field by field.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        database: Database,
+        engine: Engine,
+        keys: Keys,
+        store: Store,
+        apps: Sequence[App],
+        modules: Mapping[str, ModuleType],
+        clock: Callable[[], datetime] = _now,
+    ) -> None:
+        self.settings = settings
+        self.database = database
+        self.engine = engine
+        self.keys = keys
+        self.store = store
+        self.apps = apps
+        self.modules = modules
+        self.clock = clock
+        self.tenant = TENANT
+        self.throttle = LoginThrottle()
 
     @property
     def roles(self) -> Collection[str]:
@@ -54,7 +71,7 @@ async def open_node(
     settings: Settings,
     *,
     migrating: bool = True,
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    clock: Callable[[], datetime] = _now,
 ) -> AsyncIterator[Node]:
     """Open the database (starting the embedded one where the settings name none), migrate it, and bind the engine.
 
