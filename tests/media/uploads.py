@@ -15,7 +15,8 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20
 
 NAMING_ROWS = """
 WITH form AS (
-    INSERT INTO fieldwork.mobile_forms (id, code, name) VALUES (%(id)s, %(id)s::text, 'A form') RETURNING id
+    INSERT INTO fieldwork.mobile_forms (id, code, name, draft_schema)
+    VALUES (%(id)s, %(code)s, 'A form', '{}') RETURNING id
 ), version AS (
     INSERT INTO fieldwork.form_versions (form_id, form_version, schema) SELECT id, '1', '{}' FROM form RETURNING form_id
 ), submission AS (
@@ -53,7 +54,7 @@ def name_in_submission(database_url: str, key: str, *, author: str, filename: st
     """The id of a ``submission_media`` row of a new submission by ``author``."""
     media_id = str(uuid4())
     with psycopg.connect(database_url, autocommit=True) as conn:
-        row = conn.execute(NAMING_ROWS, {"id": str(uuid4()), "author": author}).fetchone()
+        row = conn.execute(NAMING_ROWS, {"id": uuid4(), "code": f"form-{uuid4().hex[:8]}", "author": author}).fetchone()
         assert row is not None
         conn.execute(
             "INSERT INTO fieldwork.submission_media"

@@ -24,7 +24,7 @@ class Place(msgspec.Struct, array_like=True):
     """Behind which metric a page begins."""
 
     at: Annotated[datetime, Meta(tz=True)]
-    number: Annotated[int, Meta(ge=0, lt=2**63)]
+    number: Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
 @post("/telemetry", status_code=201, roles=SIGNED_IN, body=TelemetryRequest)
