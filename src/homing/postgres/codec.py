@@ -236,7 +236,8 @@ _PLAIN: dict[str, WireType] = {
         "bigint",
         int | str,
         "bigint",
-        read=f"CASE WHEN {{0}} BETWEEN -{SAFE_INTEGER} AND {SAFE_INTEGER} THEN to_json({{0}}) ELSE to_json({{0}}::text) END",
+        read=f"CASE WHEN {{0}} BETWEEN -{SAFE_INTEGER} AND {SAFE_INTEGER}"
+        " THEN to_json({0}) ELSE to_json({0}::text) END",
         check=_bigint_check,
     ),
     "float4": WireType("number", float, "real", check=_check_float4),

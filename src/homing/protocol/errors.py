@@ -326,7 +326,7 @@ CATALOGUE: dict[str, Code] = _catalogue(
         None,
         "A file is missing",
         A.RETRY,
-        "A named upload does not exist, is not the caller's, or is not what was promised. Upload it, then send the item again.",
+        "A named upload is missing, not the caller's, or not what was promised. Upload it, then send the item again.",
     ),
     Code(
         "dependency_failed",

@@ -26,7 +26,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     media_bytes_max: int = 512 * 2**20
     """Bytes of one uploaded file."""
     token_xids_max: int = 2000
-    """Running transactions a token names one by one. With more, it falls back to their minimum: some rows come twice."""
+    """Running transactions a token names one by one. With more, it falls back to the lowest: some rows come twice."""
     token_bytes_max: int = 16 * 2**10
     """Bytes of a token; longer ones are not ours."""
     history_days: int = 400

@@ -96,7 +96,7 @@ class Change(msgspec.Struct, kw_only=True):
 
 
 class PullAnswer(msgspec.Struct, kw_only=True):
-    """``next_token`` is complete only when ``has_more`` is false: then the replica equals the database at an instant."""
+    """``next_token`` is complete only when ``has_more`` is false: then the replica equals the database."""
 
     next_token: str
     changes: list[Change]
