@@ -115,7 +115,8 @@ def verdict_of(error: psycopg.Error, table: BoundTable, work: Work) -> Verdict:
     row = work.row_id
     match error:
         case errors.UniqueViolation() if diag.constraint_name and _is_key(error, table):
-            return Verdict("conflict", "exists", "A row with this id exists already.", row_id=row)
+            # A row that the caller may see was found before (meet.py); of another nothing is told but this.
+            return Verdict("error", "not_found", "This id cannot be used; leave it to the server to give one.")
         case errors.UniqueViolation() | errors.ExclusionViolation():
             return Verdict(
                 "conflict", "unique", f"Another row has this value already ({diag.constraint_name}).", row_id=row

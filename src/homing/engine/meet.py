@@ -80,7 +80,7 @@ async def meet(conn: Connection, meeting: Meeting, works: Sequence[Work], *, car
     for work in _open(works):
         if careful or not _is_plain(work, chained) or not _accept(meeting, work):
             _read_values(meeting, work)
-    await _lock(conn, meeting, works)
+    await _lock(conn, meeting, works, careful=careful)
     await _prepare(conn, meeting, works)
     await _read_history(conn, meeting, works)
 
@@ -91,7 +91,7 @@ def _is_plain(work: Work, chained: Set[str | None]) -> bool:
         return False
     declared = work.table.declared
     looked_into = declared.prepare or declared.checks or declared.effects or work.item.base is not None
-    return not looked_into and work.given_id != work.row_id and work.row_id not in chained
+    return not looked_into and work.row_id not in chained
 
 
 def _accept(meeting: Meeting, work: Work) -> bool:
@@ -226,14 +226,15 @@ def _read_seen(meeting: Meeting, work: Work, token: str | bool) -> None:
     meeting.seen[work.index] = found.since
 
 
-async def _lock(conn: Connection, meeting: Meeting, works: Sequence[Work]) -> None:
+async def _lock(conn: Connection, meeting: Meeting, works: Sequence[Work], *, careful: bool) -> None:
     """Lock the rows, in the engine's one order. All tables in one round trip."""
     ids: dict[int, set[str]] = {}
     for work in _open(works):
         assert work.table is not None
         assert work.row_id is not None
         assert work.item is not None
-        if work.item.action != "create" or work.given_id == work.row_id:
+        # Whether a create's own id is taken, the fast way finds out by inserting.
+        if work.item.action != "create" or (careful and work.given_id is not None):
             ids.setdefault(work.table.id, set()).add(work.row_id)
     if not ids:
         return
@@ -246,7 +247,7 @@ async def _lock(conn: Connection, meeting: Meeting, works: Sequence[Work]) -> No
             cursors.append(await readers.rows(table).run(conn, params))
     for table, cursor in zip(tables, cursors, strict=True):
         for row_id, version, changed, payload in await cursor.fetchall():
-            meeting.standings[table.id, row_id] = Standing(msgspec.json.decode(payload), version, version, int(changed))
+            meeting.standings[table.id, row_id] = Standing(value_codec.read_row(payload), version, version, int(changed))
     for table in tables:
         made = {w.row_id for w in _open(works) if w.table is table and w.item is not None and w.item.action == "create"}
         missing = [r for r in ids[table.id] if (table.id, r) not in meeting.standings and r not in made]
