@@ -20,6 +20,7 @@ from homing.engine.bind import Bound
 from homing.engine.scopes import held_sql
 from homing.engine.statement import Statement
 from homing.engine.tables import BoundTable
+from homing.engine.values import read_row
 from homing.protocol.token import Snapshot
 
 
@@ -182,6 +183,4 @@ def wanted_json(wanted: Sequence[Wanted]) -> str:
 
 def since(rows: Sequence[Any], wanted: Sequence[Wanted]) -> dict[Wanted, Since]:
     """The rows of ``Readers.history``, by what was wanted."""
-    return {
-        wanted[n]: Since(msgspec.json.decode(payload), tuple(_entries.decode(entries))) for n, payload, entries in rows
-    }
+    return {wanted[n]: Since(read_row(payload), tuple(_entries.decode(entries))) for n, payload, entries in rows}

@@ -21,6 +21,7 @@ from homing.engine.items import Work, read_all, resolve
 from homing.engine.meet import Meeting, meet
 from homing.engine.statement import Statement
 from homing.engine.tables import BoundTable
+from homing.engine.values import read_row
 from homing.postgres.sql import Connection, load
 from homing.protocol.errors import Problem
 from homing.protocol.messages import ResolveRequest
@@ -223,7 +224,7 @@ def _touch_statement(table: BoundTable) -> Statement:
 
 def _contested(now: str, before: str | None, fields: list[str]) -> bool:
     """Whether a contested field changed since the conflict was found."""
-    new, old = msgspec.json.decode(now), msgspec.json.decode(before) if before is not None else None
+    new, old = read_row(now), read_row(before) if before is not None else None
     return not isinstance(old, dict) or any(new.get(field) != old.get(field) for field in fields)
 
 
@@ -285,7 +286,7 @@ async def _last_values(conn: Connection, table: BoundTable, row_id: str) -> dict
     row = await (await statement.run(conn, {"id": row_id})).fetchone()
     if row is None:
         raise Problem("state_conflict", "The history no longer knows this row; create it anew.")
-    values: dict[str, Any] = msgspec.json.decode(row[0])
+    values: dict[str, Any] = read_row(row[0])
     return {
         name: value
         for name, value in values.items()

@@ -11,14 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-import msgspec
-
 from homing.declare import Edit, Refusal, Rights
 from homing.engine.base import Since, Standing, Wanted
 from homing.engine.items import Work, base_version, is_patch
 from homing.engine.merge import Overlap, Theirs, merge
 from homing.engine.tables import BoundTable
-from homing.engine.values import same
+from homing.engine.values import read_row, same
 from homing.protocol.messages import Item
 from homing.protocol.token import Snapshot
 
@@ -142,7 +140,7 @@ def _decide_change(
     if is_patch(item.base, item.action, item.client_version):
         base = server
     elif item.base is not None and item.base.row is not None:
-        given = msgspec.json.decode(item.base.row)
+        given = read_row(bytes(item.base.row).decode())
         if not isinstance(given, dict):
             return Refused("invalid_value", "base.row must be an object", "/base/row")
         base = {**server, **given}

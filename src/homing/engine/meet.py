@@ -247,7 +247,8 @@ async def _lock(conn: Connection, meeting: Meeting, works: Sequence[Work], *, ca
             cursors.append(await readers.rows(table).run(conn, params))
     for table, cursor in zip(tables, cursors, strict=True):
         for row_id, version, changed, payload in await cursor.fetchall():
-            meeting.standings[table.id, row_id] = Standing(value_codec.read_row(payload), version, version, int(changed))
+            values = value_codec.read_row(payload)
+            meeting.standings[table.id, row_id] = Standing(values, version, version, int(changed))
     for table in tables:
         made = {w.row_id for w in _open(works) if w.table is table and w.item is not None and w.item.action == "create"}
         missing = [r for r in ids[table.id] if (table.id, r) not in meeting.standings and r not in made]

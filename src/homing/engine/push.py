@@ -35,6 +35,7 @@ from homing.engine.items import Work, correct_times, read_all, references, resol
 from homing.engine.meet import Meeting, meet
 from homing.engine.pull import format_time, read_token
 from homing.engine.record import results_of, stored_results
+from homing.engine.values import read_row
 from homing.engine.who import check_caller, read_who
 from homing.engine.write import Group
 from homing.postgres.sql import Connection, load
@@ -329,7 +330,7 @@ def _same_payload(one: Work, other: Work) -> bool:
     assert one.item is not None
     assert other.item is not None
     encode = msgspec.json.Encoder(order="deterministic").encode
-    return encode(msgspec.json.decode(one.item.payload)) == encode(msgspec.json.decode(other.item.payload))
+    return encode(read_row(bytes(one.item.payload).decode())) == encode(read_row(bytes(other.item.payload).decode()))
 
 
 def _culprit(works: Sequence[Work]) -> Work | None:
