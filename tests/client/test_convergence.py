@@ -1,5 +1,5 @@
-"""Devices and an office that edit the same few rows over a bad line: at the end everybody has the same, nothing happened
-twice, and no edit was lost without a trace.
+"""Devices and an office that edit the same few rows over a bad line: at the end everybody has the same, nothing
+happened twice, and no edit was lost without a trace.
 
 Histories are drawn from a seed; a failing one is run again by its number alone.
 """
@@ -56,11 +56,12 @@ class World:
 
     def step(self) -> None:
         device = self.rng.choice(self.devices)
-        action = self.rng.choices(
-            (self.edit, self.create, self.create_child, self.delete, self.group, self.decide, self.sync, self.sync_badly,
-             self.kill, self.office_edit, self.office_row, self.office_scope, self.forget_old_tokens),
-            (30, 8, 10, 4, 3, 6, 14, 10, 2, 20, 4, 6, 1),
-        )[0]  # fmt: skip
+        weights = {
+            self.edit: 30, self.create: 8, self.create_child: 10, self.delete: 4, self.group: 3, self.decide: 6,
+            self.sync: 14, self.sync_badly: 10, self.kill: 2,
+            self.office_edit: 20, self.office_row: 4, self.office_scope: 6, self.forget_old_tokens: 1,
+        }  # fmt: skip
+        (action,) = self.rng.choices(list(weights), list(weights.values()))
         action(device)
         for each in self.devices:
             assert each.replica.check() == []
@@ -182,7 +183,6 @@ class World:
             self.account(device, waiting.keys())
         assert {key: count for key, count in self.peer.effects.items() if count > 1} == {}
         self.seen["effects"] += len(self.peer.effects)
-
 
     def account(self, device: Device, waiting: Iterable[str]) -> None:
         """Every edit ever made has a verdict on the server, waits for a decision here, or was given up by somebody."""

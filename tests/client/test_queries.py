@@ -26,7 +26,5 @@ def test_a_statement_can_be_prepared(tmp_path: Path, name: str) -> None:
 
 
 def test_every_statement_is_used() -> None:
-    sources = "".join(
-        file.read_text() for file in Path(str(resources.files("homing.client"))).glob("*.py")
-    )
+    sources = "".join(file.read_text() for file in Path(str(resources.files("homing.client"))).glob("*.py"))
     assert [name for name in NAMES if f'"{name}"' not in sources] == []

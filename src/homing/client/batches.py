@@ -28,6 +28,8 @@ from homing.protocol.messages import Status
 
 BATCH_BYTES = 1024 * 1024
 """Bytes of items a batch holds at most, well under any server's limit; a single larger item travels alone."""
+MISSING = {"dependency_failed", "not_found", "fk_missing"}
+"""Codes that an item gets because a row it names was not created."""
 TRIES_MAX = 3
 """Times an item is sent again because its verdict asked for it, before a person has to look."""
 
@@ -252,6 +254,11 @@ def _conclude(store: Store, row: Row, result: Result) -> Outcome:
     if code == "held_for_review":
         store.run("hold_entry", op=op, code=code, error=sentence)
         return Outcome.HELD
+    if code in MISSING and msgspec.json.decode(store.the("read_unmet", op=op)["unmet"]):
+        # Nothing is wrong with it: it waits for the create it needs, about which a person decides.
+        store.run("requeue_entry", op=op, tries=False)
+        store.run("thaw_entry", op=op)
+        return Outcome.AGAIN
     action = CATALOGUE[code].action if code in CATALOGUE else Action.STOP
     if action in (Action.RETRY, Action.RESYNC) and row["tries"] + 1 < TRIES_MAX:
         # It comes back with other contents (a new upload) or under another key (an older base version), so what was

@@ -87,8 +87,8 @@ def apply(store: Store, asked: Place, page: Page) -> Applied:
     """Store a page that was asked for at ``asked``. A page from anywhere else is dropped: somebody was faster."""
     state = store.state()
     whole = not page.has_more
-    nothing_new = whole and not page.changes and not asked.repair and page.next_token == state.token == asked.token
-    if nothing_new and not store.all("read_applied"):
+    nothing_new = whole and not page.changes and page.next_token == state.token == asked.token
+    if nothing_new and not asked.repair and state.replaces is None and not store.all("read_applied"):
         return Applied(0, 0, finished=True)  # so nothing is written, and nothing flushed
     with store.transaction():
         if place(store) != asked:

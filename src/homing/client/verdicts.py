@@ -110,12 +110,6 @@ def _create_again(store: Store, entry: Entry, *, bound: bool) -> str:
         temp_ids.rename(store, entry.resource_type, temp_id=old, old=old, new=op)
         store.run("move_needs", old=old, new=op)
     layers.refresh(store, [(entry.resource_type, entry.row_id)])
-    for needing in store.all("read_needing", temp_id=op):
-        # They were refused only because this create was: nothing is left for a person to decide.
-        if needing["status"] == "refused" and needing["code"] == "dependency_failed":
-            store.run("requeue_entry", op=needing["op"], tries=False)
-            store.run("thaw_entry", op=needing["op"])
-            layers.refresh(store, [(needing["resource_type"], needing["row_id"])])
     return op
 
 
