@@ -14,6 +14,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What clients should send: small enough to get through on a bad line."""
     body_bytes_max: int = 8 * 2**20
     """Bytes of a body after decompression: 500 items of 16 KiB."""
+    body_seconds_max: int = 30
+    """Seconds in which a body must arrive. One that has not by then never will; the connection is worth more."""
+    head_seconds_max: int = 10
+    """Seconds in which a request's line and headers must arrive: slow senders hold no connection."""
     page_changes_max: int = 5000
     """Changes a pull may return. A page is built in memory once."""
     page_changes_default: int = 1000

@@ -37,9 +37,6 @@ from homing.protocol.limits import Limits
 
 T = TypeVar("T")
 
-BODY_SECONDS = 30.0
-"""A body that has not arrived by then never will; the connection is worth more."""
-
 WINDOW_BYTES_MAX = 8 * 2**20
 """What a zstd frame may ask us to keep in memory."""
 
@@ -69,7 +66,7 @@ async def read(request: Request[Any, Any, Any], kind: type[T]) -> T:
     """
     limits: Limits = request.app.state.limits
     encoding = _check_headers(request.scope["headers"], limits.body_bytes_max)
-    body = await _receive(request, limits.body_bytes_max)
+    body = await _receive(request, limits)
     if encoding is not None:
         body = _decompress(body, encoding, limits.body_bytes_max)
     return await decode(body, kind, limits=limits)
@@ -119,25 +116,25 @@ def _is_json(media_type: bytes) -> bool:
     return all(parameter in (b"", b"charset=utf-8", b'charset="utf-8"') for parameter in parameters)
 
 
-async def _receive(request: Request[Any, Any, Any], bytes_max: int) -> bytes:
+async def _receive(request: Request[Any, Any, Any], limits: Limits) -> bytes:
     """The whole body; never more than the limit and one piece is held."""
     pieces: list[bytes] = []
     size = 0
     try:
-        async with asyncio.timeout(BODY_SECONDS):
+        async with asyncio.timeout(limits.body_seconds_max):
             while True:
                 message = await request.receive()
                 if message["type"] != "http.request":
                     raise Problem("invalid_json", "The connection closed within the body.")
                 piece: bytes = message["body"]
                 size += len(piece)
-                if size > bytes_max:
-                    raise _too_large(bytes_max)
+                if size > limits.body_bytes_max:
+                    raise _too_large(limits.body_bytes_max)
                 pieces.append(piece)
                 if not message["more_body"]:
                     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
     except TimeoutError:
-        raise Problem("too_slow", f"The body did not arrive within {BODY_SECONDS:.0f} seconds.") from None
+        raise Problem("too_slow", f"The body did not arrive within {limits.body_seconds_max} seconds.") from None
 
 
 def _decompress(body: bytes, encoding: str, bytes_max: int) -> bytes:

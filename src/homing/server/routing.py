@@ -106,6 +106,7 @@ def check_routes(app: Litestar) -> None:
     Raises RoutesError.
     """
     mistakes = []
+    methods: dict[str, list[str]] = {}
     for route in routes_of(app):
         opt = route.handler.opt
         roles, confirmed = opt.get("roles"), opt.setdefault("confirmed", WITH_DEVICE)
@@ -117,6 +118,8 @@ def check_routes(app: Litestar) -> None:
         elif confirmed is BY_ENGINE and (roles is not SIGNED_IN or takes != {"claims"}):
             mistakes.append(f"{route}: with BY_ENGINE it must be SIGNED_IN and take claims, which the engine confirms")
         opt["query"] = None if opt.get("any_query") else route.query
+        methods.setdefault(route.path, ["OPTIONS"]).append(route.method)
+    app.state.methods = {path: ", ".join(sorted(found)) for path, found in methods.items()}
     if mistakes:
         raise RoutesError("\n".join(mistakes))
 
@@ -133,8 +136,11 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         handler: Any = scope["route_handler"]
-        # Litestar's own answers to OPTIONS are nobody's routes: they say what is allowed, and declare nothing.
-        roles: Roles = handler.opt.get("roles", PUBLIC)
+        if "roles" not in handler.opt:
+            # Litestar's own answer to OPTIONS: nobody's route, and it forgets methods that were registered later.
+            await _say_allowed(scope["litestar_app"].state.methods[scope["path_template"]], send)
+            return
+        roles: Roles = handler.opt["roles"]
         access = accept = None
         for name, value in scope["headers"]:
             if name == b"authorization":
@@ -158,6 +164,12 @@ class Gate:
         if isinstance(roles, frozenset) and caller.role not in roles:
             raise Problem("forbidden")
         return caller
+
+
+async def _say_allowed(methods: str, send: Send) -> None:
+    start: Any = {"type": "http.response.start", "status": 204, "headers": [(b"allow", methods.encode())]}
+    await send(start)
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def read_claims(node: Node, authorization: bytes | None) -> Claims:
@@ -192,7 +204,7 @@ def _check_query(query: bytes, known: frozenset[str] | None) -> None:
 def _check_accept(accept: bytes, handler: Any) -> None:
     if b"*/*" in accept or b"application/json" in accept:
         return
-    ours = set(handler.opt.get("answers") or (str(getattr(handler, "media_type", "application/json")),))
+    ours = set(handler.opt.get("answers", ("application/json",)))
     for part in accept.decode("latin-1").lower().split(","):
         kind, *parameters = (piece.strip() for piece in part.split(";"))
         if any(parameter.replace(" ", "") in ("q=0", "q=0.0", "q=0.00", "q=0.000") for parameter in parameters):

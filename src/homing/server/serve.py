@@ -14,15 +14,15 @@ from litestar import Litestar
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from homing.protocol.errors import Problem
+from homing.protocol.limits import Limits
 from homing.server.app import create_app
+from homing.server.daily import every_day
 from homing.server.node import open_node
 from homing.server.problems import MEDIA_TYPE, body_of
 from homing.settings import Settings
 
 log = logging.getLogger("homing.server")
 
-HEAD_SECONDS = 10.0
-"""A request's line and headers that have not arrived by then never will: slow senders hold no connection."""
 HEAD_BYTES_MAX = 64 * 2**10
 HEADERS_MAX = 100
 """Browsers and proxies together send a third of that."""
@@ -36,6 +36,7 @@ SHUTDOWN_SECONDS = 35
 class Protocol(HttpToolsProtocol):
     """uvicorn's, with a deadline and bounds for the head of a request, and problem documents for what is not HTTP."""
 
+    head_seconds: float
     _head_began = False
     _head_bytes = 0
     _deadline: TimerHandle | None = None
@@ -92,7 +93,7 @@ class Protocol(HttpToolsProtocol):
         self.send_400_response("")
 
     def _await_head(self) -> None:
-        self._deadline = self.loop.call_later(HEAD_SECONDS, self._give_up)
+        self._deadline = self.loop.call_later(self.head_seconds, self._give_up)
 
     def _head_arrived(self) -> None:
         self._head_began = False
@@ -111,11 +112,12 @@ def _length(header: tuple[bytes, bytes]) -> int:
 
 def configure(app: Litestar, *, host: str, port: int) -> uvicorn.Config:
     """How uvicorn runs the application, in production and in tests alike."""
+    limits: Limits = app.state.limits
     return uvicorn.Config(
         app,
         host=host,
         port=port,
-        http=Protocol,
+        http=type("Protocol", (Protocol,), {"head_seconds": limits.head_seconds_max}),
         loop="uvloop",
         lifespan="off",  # the node is opened and closed around the server
         server_header=False,
@@ -138,5 +140,8 @@ async def _serve(settings: Settings, migrating: bool) -> None:
     async with open_node(settings, migrating=migrating) as node:
         server = uvicorn.Server(configure(create_app(node), host=settings.host, port=settings.port))
         log.info("serving on http://%s:%d", settings.host, settings.port)
-        await server.serve()
-        await asyncio.sleep(0)
+        rounds = asyncio.create_task(every_day(node))
+        try:
+            await server.serve()
+        finally:
+            rounds.cancel()
