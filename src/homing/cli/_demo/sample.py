@@ -1,0 +1,177 @@
+"""The sample data of ``homing demo``, and five things to try with it."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+from typing import Any
+
+from homing.cli._demo import penguins
+from homing.cli._demo.office import OFFICE, PASSWORD, Desk, at_desk
+from homing.cli._demo.penguins import ISLANDS, PLACES
+
+PEOPLE = {"ana": "Torgersen", "ben": "Biscoe", "dora": "Dream"}
+TABLET = "anas-tablet"
+METER = "generator-torgersen"
+
+_NESTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("ana", "N1A1", {"culmen_length_mm": 39.1, "culmen_depth_mm": 18.7, "flipper_length_mm": 181, "body_mass_g": 3750}),
+    ("ana", "N1A2", {"culmen_length_mm": 39.5, "culmen_depth_mm": 17.4, "flipper_length_mm": 186, "body_mass_g": 3800}),
+    ("ana", "N2A1", {"culmen_length_mm": 40.3, "culmen_depth_mm": 18.0, "flipper_length_mm": 195, "body_mass_g": 3250}),
+    (
+        "ben",
+        "N11A1",
+        {"culmen_length_mm": 37.8, "culmen_depth_mm": 18.3, "flipper_length_mm": 174, "body_mass_g": 3400},
+    ),
+    (
+        "ben",
+        "N11A2",
+        {"culmen_length_mm": 37.7, "culmen_depth_mm": 18.7, "flipper_length_mm": 180, "body_mass_g": 3600},
+    ),
+    (
+        "dora",
+        "N21A1",
+        {"culmen_length_mm": 39.5, "culmen_depth_mm": 16.7, "flipper_length_mm": 178, "body_mass_g": 3250},
+    ),
+    (
+        "dora",
+        "N21A2",
+        {"culmen_length_mm": 37.2, "culmen_depth_mm": 18.1, "flipper_length_mm": 178, "body_mass_g": 3900},
+    ),
+    ("dora", "N22A1", {"comments": "Adult not sampled."}),
+)
+
+WEATHER: dict[str, Any] = {
+    "title": "Weather at noon",
+    "type": "object",
+    "properties": {
+        "temperature_c": {"type": "number", "minimum": -60, "maximum": 20},
+        "wind_kn": {"type": "integer", "minimum": 0, "maximum": 150},
+        "sky": {"enum": ["clear", "cloudy", "snow", "fog"]},
+    },
+    "required": ["temperature_c"],
+    "additionalProperties": False,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """Something to paste into a shell; ``title`` says what it shows."""
+
+    title: str
+    command: str
+
+
+def fill(url: str) -> None:
+    """Teams, people, forms, meters and a few nests, through the API, as the office and the people would."""
+    with at_desk(url) as desk:
+        teams = {}
+        for login, island in PEOPLE.items():
+            teams[island] = desk.make_team(island, [desk.make_worker(login, login.title())])
+        desk.publish_form(penguins.CODE, "Penguin at the nest", penguins.SCHEMA)
+        desk.publish_form("weather", "Weather at noon", WEATHER)
+        for island in ISLANDS:
+            new = {"name": "Generator", "unit": "h", "reading": 100, "team_id": teams[island]}
+            desk.call("POST", "/meters", {"code": f"generator-{island.lower()}", **new})
+        for sample_number, (login, individual, measured) in enumerate(_NESTS, 1):
+            with at_desk(url, login) as field:
+                _write_down(field, PEOPLE[login], sample_number, individual, measured)
+        # What the office read meanwhile: the second thing to try meets it.
+        meter = _meter(desk)
+        for reading in (120, 131.5):
+            desk.call("PATCH", f"/meters/{meter}", {"reading": reading})
+        first = desk.call("GET", "/submissions", limit=1)["items"][0]["id"]
+        desk.call("POST", f"/submissions/{first}/review", {"status": "approved", "notes": "Thank you."})
+    with at_desk(url, "ana", device_id=TABLET) as tablet:
+        about = {"device_id": TABLET, "device_type": "tablet", "os_version": "14", "app_version": "1.0.0"}
+        tablet.call("POST", "/mobile/devices", about)
+
+
+def _write_down(field: Desk, island: str, number: int, individual: str, measured: dict[str, Any]) -> None:
+    lat, lon = PLACES[island]
+    field.call(
+        "POST",
+        "/submissions",
+        {
+            "form_id": penguins.CODE,
+            "data": {
+                "study": "PAL0708",
+                "sample": number,
+                "species": "Adelie Penguin (Pygoscelis adeliae)",
+                "island": island,
+                "individual": individual,
+                "egg_date": "2007-11-11",
+                **measured,
+            },
+            "metadata": {"gps": {"lat": lat, "lon": lon}},
+        },
+    )
+
+
+def _meter(desk: Desk) -> str:
+    return str(next(each["id"] for each in desk.call("GET", "/meters")["items"] if each["code"] == METER))
+
+
+def to_try(url: str) -> list[Try]:
+    """The five things, with the real ids of the server at ``url``. They are pasted in this order."""
+    with at_desk(url) as desk:
+        meter = _meter(desk)
+    api = f"{url}/api/v1"
+    take = """sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/'"""
+    json = "-H 'Content-Type: application/json'"
+    nest = (
+        '{"study": "PAL0708", "sample": 99, "species": "Gentoo penguin (Pygoscelis papua)", "island": "Torgersen",'
+        ' "individual": "N99A1", "egg_date": "2007-12-03", "body_mass_g": 5400}'
+    )
+    return [
+        Try(
+            "Be the office: sign in, and see on a map what the teams sent",
+            f"OFFICE=$(curl -s {api}/auth/login {json} \\\n"
+            f"""  -d '{{"login": "{OFFICE}", "password": "{PASSWORD}"}}' | {take})\n"""
+            f'curl -s "{api}/submissions/export.geojson?bbox=-65,-65,-64,-64" -H "Authorization: Bearer $OFFICE"',
+        ),
+        Try(
+            "Be Ana's tablet: push a nest and a reading that is older than what the office knows",
+            f"ANA=$(curl -s {api}/auth/login {json} \\\n"
+            f"""  -d '{{"login": "ana", "password": "{PASSWORD}", "device_id": "{TABLET}"}}' | {take})\n"""
+            f'curl -s {api}/mobile/sync/push {json} -H "Authorization: Bearer $ANA" -d \'{{"items": [\n'
+            f'  {{"client_temp_id": "tmp-1", "resource_type": "submission", "action": "create", "client_version": 1,\n'
+            f'   "payload": {{"form_id": "penguins", "form_version": "v1", "data": {nest}}}}},\n'
+            f'  {{"resource_type": "meter", "action": "update", "client_version": 1,\n'
+            f'   "payload": {{"id": "{meter}", "reading": 128}}}}]}}\'',
+        ),
+        Try(
+            "Send the same nest with a weight in kilograms: refused, with the path and what is wrong",
+            f'curl -s {api}/mobile/sync/push {json} -H "Authorization: Bearer $ANA" -d \'{{"items": [\n'
+            f'  {{"client_temp_id": "tmp-2", "resource_type": "submission", "action": "create", "client_version": 1,\n'
+            f'   "payload": {{"form_id": "penguins", "data": {nest.replace("5400", "5.4")}}}}}]}}\'',
+        ),
+        Try(
+            "Pull everything that Ana may see: her island, not the others",
+            f'curl -s {api}/mobile/sync/pull {json} -H "Authorization: Bearer $ANA" -d \'{{"since_token": null}}\'',
+        ),
+        Try(
+            "Decide the conflict of 2. as the office, for Ana's reading; then look at the meter",
+            f'CONFLICT=$(curl -s "{api}/mobile/conflicts?resolution=pending&limit=1" \\\n'
+            """  -H "Authorization: Bearer $OFFICE" | sed 's/^{"items":\\[{"id":"\\([^"]*\\)".*/\\1/')\n"""
+            f'curl -s {api}/mobile/conflicts/$CONFLICT/resolve {json} -H "Authorization: Bearer $OFFICE" \\\n'
+            """  -d '{"resolution": "accept_client"}'\n"""
+            f'curl -s {api}/meters/{meter} -H "Authorization: Bearer $OFFICE"',
+        ),
+    ]
+
+
+def welcome(url: str) -> str:
+    """What a person sees first."""
+    people = ", ".join(f"{login} ({island})" for login, island in PEOPLE.items())
+    steps = "\n\n".join(
+        f"{number}. {each.title}:\n\n{textwrap.indent(each.command, '')}" for number, each in enumerate(to_try(url), 1)
+    )
+    return (
+        f"\nHoming serves {url}\n\n"
+        f"  the office   {OFFICE}\n"
+        f"  in the field {people}\n"
+        f"  password     {PASSWORD}   (of all of them; this server answers on this machine only)\n\n"
+        "Five things to try, in this order (a token lasts ten minutes; then begin again with 1. and 2.):\n\n"
+        f"{steps}\n\nStop with Ctrl-C. The data stay; `homing demo --scenario` plays a whole season.\n"
+    )

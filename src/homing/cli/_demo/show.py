@@ -1,0 +1,61 @@
+"""How the season looks on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from homing.cli._demo.season import Outcome, Tell
+
+
+@contextmanager
+def told(console: Console) -> Iterator[tuple[Tell, Callable[[int, int], None]]]:
+    """Tells what happens above a bar of the season's days."""
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("the season"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("days"),
+        TimeElapsedColumn(),
+        console=console,
+    ) as progress:
+        task = progress.add_task("season", total=None)
+        yield (
+            lambda sentence: progress.console.print(f"[green]•[/green] {sentence}", highlight=False),
+            lambda played, days: progress.update(task, completed=played, total=days),
+        )
+
+
+def show(console: Console, outcome: Outcome) -> None:
+    """What each device did, and whether it holds what it should. ``lost``: messages that its line lost."""
+    # 80 columns, as every terminal has.
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("device", no_wrap=True)
+    for column in ("sent", "merged", "conflict", "refused", "came", "removed", "photos", "lost"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("= scope", no_wrap=True)
+    for each in outcome.devices:
+        counts = (each.sent, each.merged, each.conflicts, each.refused, each.received, each.removed, each.photos)
+        held = "wiped" if each.wiped else f"{sum(each.rows.values())} rows"
+        table.add_row(
+            each.device,
+            *map(str, counts),
+            str(each.requests_lost + each.answers_lost),
+            f"[green]yes, {held}[/]" if each.equal else f"[red]NO: {len(each.wrong)} differ[/]",
+        )
+    console.print(table)
+    console.print()
+    for each in outcome.devices:
+        for sentence in each.wrong[:10]:
+            console.print(f"[red]{each.device}: {sentence}[/red]", highlight=False)
+    said = (
+        f"{outcome.observations} penguins observed, {outcome.stored} stored, each once;"
+        f" {outcome.lost_messages} messages lost on the way."
+    )
+    verdict = "Every replica equals its scope in the database, row for row." if outcome.ok else "NOT EQUAL."
+    console.print(f"{said}\n[bold {'green' if outcome.ok else 'red'}]{verdict}[/]", highlight=False)

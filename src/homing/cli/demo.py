@@ -1,0 +1,107 @@
+"""``homing demo``: a server with sample data, or a whole field season played through."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import FrameType
+from typing import Annotated
+
+import msgspec
+from cyclopts import Parameter
+from rich.console import Console
+
+from homing.cli._demo import sample, season, show
+from homing.cli._demo.office import ensure_office
+from homing.cli._demo.serving import serving
+from homing.cli._shell import Json, reported
+from homing.server.node import Node
+from homing.settings import Settings
+
+
+def command(
+    *,
+    scenario: bool = False,
+    data: Annotated[Path, Parameter(help="Folder of the demo's server.")] = Path("data/demo"),
+    port: int = 8000,
+    seed: int = 1,
+    json: Json = False,
+) -> None:
+    """Serve sample data on this machine and print what to try; or play a field season and prove that all devices agree.
+
+    Parameters
+    ----------
+    scenario
+        Play the season, on a server of its own that is removed afterwards.
+    port
+        Port to listen on; another one where it is taken.
+    seed
+        Another seed is another season: other days with signal, other losses.
+    """
+    raise SystemExit(reported(lambda: _season(seed, as_json=json) if scenario else _demo(data, port)))
+
+
+def _demo(data: Path, port: int) -> int:
+    """Serve until somebody says stop."""
+    stop = threading.Event()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, on_signal)
+    console = Console(stderr=True)
+    made: list[bool] = []
+
+    async def prepare(node: Node) -> None:
+        made.append(await ensure_office(node))
+
+    console.print("Starting PostgreSQL and the server …")
+    with serving(_settings(data, port), prepare) as url:
+        if made[0]:
+            sample.fill(url)
+        sys.stdout.write(sample.welcome(url))
+        sys.stdout.flush()
+        stop.wait()
+        console.print("Stopping …")
+    return 0
+
+
+def _season(seed: int, *, as_json: bool) -> int:
+    console = Console(stderr=as_json)
+    where: list[str] = []
+
+    async def prepare(node: Node) -> None:
+        await ensure_office(node)
+        where.append(node.database.url)
+
+    with (
+        TemporaryDirectory(prefix="homing-demo-") as folder,
+        serving(_settings(Path(folder), 0), prepare) as url,
+        season.silent() if as_json else show.told(console) as (tell, step),
+    ):
+        outcome = season.play(url, where[0], seed=seed, tell=tell, step=step)
+    if as_json:
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(outcome)).decode() + "\n")
+    else:
+        show.show(console, outcome)
+    return 0 if outcome.ok else 1
+
+
+def _settings(data: Path, port: int) -> Settings:
+    """The environment's, but on this machine only: the demo's passwords are printed for everybody to see."""
+    given = Settings.read(os.environ)
+    return msgspec.structs.replace(
+        given,
+        database_url=None,
+        data_dir=data,
+        host="127.0.0.1",
+        port=port,
+        base_url=None,
+        media_url=None,
+        apps=("fieldwork",),
+    )
