@@ -27,6 +27,7 @@ from homing.protocol.messages import Base, Item
 
 _item = msgspec.json.Decoder(Item)
 _text = msgspec.json.Decoder(str)
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)")
 
 
@@ -307,6 +308,8 @@ def new_key() -> str:
 def canonical_key(table: BoundTable, text: str) -> str | None:
     """The one spelling of a row's key, None where it cannot be a key of this table."""
     if table.key_type == "uuid":
+        if _UUID.fullmatch(text):
+            return text
         try:
             return str(UUID(text)) if len(text) in (32, 36) else None
         except ValueError:

@@ -41,7 +41,7 @@ from homing.engine.write import Group
 from homing.postgres.sql import Connection, load
 from homing.protocol import token as tokens
 from homing.protocol.errors import Problem
-from homing.protocol.messages import PushAnswer, PushRequest
+from homing.protocol.messages import Item, PushAnswer, PushRequest
 from homing.protocol.token import Token
 
 ATTEMPTS_MAX = 4
@@ -131,8 +131,7 @@ class Batch:
         return cls(
             id=uuid4(),
             token=request.batch_token or f"homing-{uuid4()}",
-            # Without a token of its own nothing can be compared with this batch later.
-            body_hash=_body_hash(request) if request.batch_token is not None else b"",
+            body_hash=_body_hash(request),
             now=now,
             measured=measured(request.client_time, now),
             base_token=base_token,
@@ -141,12 +140,10 @@ class Batch:
 
 
 def _body_hash(request: PushRequest) -> bytes:
-    """Of what the batch asks for, however its keys are ordered. What the device says about itself is not in it."""
-    try:
-        items = [msgspec.json.decode(item) for item in request.items]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        items = [bytes(item).decode(errors="replace") for item in request.items]
-    return hashlib.sha256(msgspec.json.encode([items, request.atomic], order="deterministic")).digest()
+    """Of the items' text. A retry repeats it byte for byte; where it does not, the stored items are compared."""
+    hashed = hashlib.sha256(b"\x1e".join(map(bytes, request.items)))
+    hashed.update(b"\x01" if request.atomic else b"\x00")
+    return hashed.digest()
 
 
 def measured(client_time: str | None, now: datetime) -> timedelta | None:
@@ -181,7 +178,7 @@ async def _attempt(
         )
     if not claimed:
         await conn.execute("ROLLBACK")
-        return await _repeat(conn, claims, batch)
+        return await _repeat(conn, claims, batch, request)
     correct_times(works, opened.offset, batch.now)
     held = opened.trust < engine.trust_threshold
     meeting = Meeting(engine, claims, batch.id, opened.device_id, batch.now, batch.base_token, atomic=request.atomic)
@@ -266,13 +263,14 @@ async def _explain_refusal(conn: Connection, claims: Claims) -> None:
     check_caller(await read_who(conn, claims), claims, device_needed=False)
 
 
-async def _repeat(conn: Connection, claims: Claims, batch: Batch) -> PushAnswer:
+async def _repeat(conn: Connection, claims: Claims, batch: Batch, request: PushRequest) -> PushAnswer:
     """The batch was sent before: the stored answer, if the body is the same."""
     row = await (await conn.execute(load(__package__, "read_batch"), {"batch_token": batch.token})).fetchone()
     if row is None:
         raise Problem("unavailable", "Another request with this batch_token is being worked on; ask again.")
     batch_id, device, user, body_hash, processed_at, server_token, token = row
-    if user != claims.user_id or device != claims.device_name or body_hash != batch.body_hash:
+    ours = user == claims.user_id and device == claims.device_name
+    if not ours or (body_hash != batch.body_hash and not await _says_the_same(conn, batch_id, request)):
         raise Problem("reused_with_other_body", "This batch_token was used before, for another batch.")
     return PushAnswer(
         batch_id=str(batch_id),
@@ -281,6 +279,31 @@ async def _repeat(conn: Connection, claims: Claims, batch: Batch) -> PushAnswer:
         server_sync_token=server_token,
         results=await stored_results(conn, batch_id),
     )
+
+
+async def _says_the_same(conn: Connection, batch: UUID, request: PushRequest) -> bool:
+    """Whether a batch written otherwise (order of keys, blanks) asks for the same as the stored one."""
+    given = []
+    for n, raw in enumerate(request.items):
+        try:
+            item = msgspec.json.decode(raw, type=Item)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return False
+        given.append(
+            {
+                "n": n,
+                "resource_type": item.resource_type,
+                "action": item.action,
+                "payload": item.payload,
+                "client_version": item.client_version,
+            }
+        )
+    params = {"batch": batch, "atomic": request.atomic, "items": msgspec.json.encode(given).decode()}
+    try:
+        row = await (await conn.execute(load(__package__, "same_batch"), params)).fetchone()
+    except psycopg.DataError:
+        return False
+    return row is not None and bool(row[0])
 
 
 async def _recall(conn: Connection, works: Sequence[Work], judged: Sequence[tuple[object, ...]]) -> Mapping[str, str]:
