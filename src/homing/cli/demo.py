@@ -15,7 +15,7 @@ import msgspec
 from cyclopts import Parameter
 from rich.console import Console
 
-from homing.cli._demo import sample, season, show
+from homing.cli._demo import penguins, sample, season, show
 from homing.cli._demo.office import ensure_office
 from homing.cli._demo.serving import serving
 from homing.cli._shell import Json, reported
@@ -72,6 +72,13 @@ def _demo(data: Path, port: int) -> int:
 
 
 def _season(seed: int, *, as_json: bool) -> int:
+    try:
+        every = penguins.observations()
+    except ModuleNotFoundError as error:
+        if error.name != "palmerpenguins":
+            raise
+        sys.stderr.write("The season needs the data of the package palmerpenguins: pip install 'homing[demo]'\n")
+        return 1
     console = Console(stderr=as_json)
     where: list[str] = []
 
@@ -84,7 +91,7 @@ def _season(seed: int, *, as_json: bool) -> int:
         serving(_settings(Path(folder), 0), prepare) as url,
         season.silent() if as_json else show.told(console) as (tell, step),
     ):
-        outcome = season.play(url, where[0], seed=seed, tell=tell, step=step)
+        outcome = season.play(url, where[0], every, seed=seed, tell=tell, step=step)
     if as_json:
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(outcome)).decode() + "\n")
     else:

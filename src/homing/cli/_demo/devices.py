@@ -31,7 +31,6 @@ class Tally:
     refused: int = 0
     received: int = 0
     removed: int = 0
-    photos: int = 0
 
     def add(self, report: Report) -> None:
         self.syncs += 1
@@ -41,7 +40,6 @@ class Tally:
         self.refused += report.pushed.refused
         self.received += report.pulled.rows
         self.removed += report.pulled.removed
-        self.photos += report.uploaded
 
 
 @dataclass(slots=True)

@@ -93,12 +93,19 @@ class Season:
         return self.devices[name]
 
 
-def play(url: str, database_url: str, *, seed: int, tell: Tell, step: Callable[[int, int], None]) -> Outcome:
-    """Play the season on the server at ``url``, which knows the office and nothing else.
+def play(
+    url: str,
+    database_url: str,
+    every: list[Observation],
+    *,
+    seed: int,
+    tell: Tell,
+    step: Callable[[int, int], None],
+) -> Outcome:
+    """Play the season of ``every`` observation on the server at ``url``, which knows the office and nothing else.
 
     ``step`` is told (days played, days). Raises RuntimeError where something did not come out as it must.
     """
-    every = penguins.observations()
     with TemporaryDirectory(prefix="homing-season-") as folder, at_desk(url) as desk:
         users, teams = _prepare(desk)
         with devices(url, Path(folder), CARRIED, seed=seed) as carried:
@@ -301,6 +308,7 @@ def _come_home(season: Season) -> None:
 
 def _prove(season: Season, database_url: str, observed: int) -> Outcome:
     results = []
+    photos = _photos(database_url)
     for device in season.devices.values():
         if device.wiped:
             rows, wrong = {}, ["its file is still there"] if device.path.exists() else []
@@ -313,6 +321,7 @@ def _prove(season: Season, database_url: str, observed: int) -> Outcome:
                 user=device.login,
                 requests_lost=device.line.losses.requests,
                 answers_lost=device.line.losses.answers,
+                photos=photos.get(device.name, 0),
                 wiped=device.wiped,
                 rows=rows,
                 equal=not wrong,
@@ -343,6 +352,17 @@ def _stored(database_url: str) -> int:
     with psycopg.connect(database_url) as conn:
         rows, penguins_ = conn.execute(query).fetchone() or (0, 0)
     return rows if rows == penguins_ else -1
+
+
+def _photos(database_url: str) -> dict[str, int]:
+    """Photos in the database by the device whose submissions name them."""
+    query = (
+        "SELECT d.device_id, count(*) FROM fieldwork.submission_media m"
+        " JOIN fieldwork.submissions s ON s.id = m.submission_id JOIN homing.mobile_devices d ON d.id = s.device_id"
+        " GROUP BY d.device_id"
+    )
+    with psycopg.connect(database_url) as conn:
+        return dict(conn.execute(query).fetchall())
 
 
 def _row(device: Device, row_id: str) -> dict[str, Any]:

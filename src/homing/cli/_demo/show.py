@@ -38,15 +38,15 @@ def show(console: Console, outcome: Outcome) -> None:
     table.add_column("device", no_wrap=True)
     for column in ("sent", "merged", "conflict", "refused", "came", "removed", "photos", "lost"):
         table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("= scope", no_wrap=True)
+    table.add_column("scope", no_wrap=True)
     for each in outcome.devices:
         counts = (each.sent, each.merged, each.conflicts, each.refused, each.received, each.removed, each.photos)
-        held = "wiped" if each.wiped else f"{sum(each.rows.values())} rows"
+        held = "wiped" if each.wiped else f"{sum(each.rows.values())} equal"
         table.add_row(
             each.device,
             *map(str, counts),
             str(each.requests_lost + each.answers_lost),
-            f"[green]yes, {held}[/]" if each.equal else f"[red]NO: {len(each.wrong)} differ[/]",
+            f"[green]{held}[/]" if each.equal else f"[red]{len(each.wrong)} DIFFER[/]",
         )
     console.print(table)
     console.print()
