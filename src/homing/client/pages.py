@@ -178,7 +178,7 @@ def _write(store: Store, upserts: Sequence[Change], removals: Sequence[Change]) 
     layers.refresh(store, layers.layered_rows(store) & changed)
 
 
-def _remove(store: Store, keys: Sequence[tuple[str, str]]) -> None:
+def _remove(store: Store, keys: Sequence[tuple[str, str]], *, keep_settled: bool = False) -> None:
     """Rows that left, and every copy of them: the base, settled edits, conflict copies, attached files."""
     if not keys:
         return
@@ -187,7 +187,8 @@ def _remove(store: Store, keys: Sequence[tuple[str, str]]) -> None:
     for resource_type, group in groupby(keys, key=lambda key: key[0]):
         if (table := tables.get(resource_type)) is not None:
             store.many(table.delete_sql(), [(row_id,) for _, row_id in group])
-    store.many(load("delete_settled_of_row"), keys)
+    if not keep_settled:
+        store.many(load("delete_settled_of_row"), keys)
     store.many(load("forget_server_payload_of_row"), keys)
     attachments.forget_rows(store, keys)
     store.after_commit(store.checkpoint)
@@ -197,7 +198,8 @@ def _show_staged(store: Store, state: State) -> None:
     if state.replaces is not None:
         replaced = msgspec.json.decode(state.replaces)
         gone = store.all("read_replaced_away", all=replaced == ALL_TABLES, tables=state.replaces)
-        _remove(store, [(row["resource_type"], row["id"]) for row in gone])
+        # What a restored server does not send may be what it lost: the edits that made it are about to be offered.
+        _remove(store, [(row["resource_type"], row["id"]) for row in gone], keep_settled=state.offer_again)
     removals = store.all("read_staged_removals")
     _remove(store, [(row["resource_type"], row["id"]) for row in removals])
     store.run("upsert_base_from_staged")
