@@ -48,17 +48,21 @@ def _run(options: argparse.Namespace) -> None:
     unknown = set(only) - set(MEASURES)
     if unknown:
         raise SystemExit(f"unknown measures: {', '.join(sorted(unknown))}; known: {', '.join(MEASURES)}")
-    found = run(
-        QUICK if options.quick else FULL,
-        only=only,
-        contenders=[name for name in options.contenders.split(",") if name],
-        kinto_venv=options.kinto,
-        folder=options.folder,
-    )
-    if options.json:
-        options.json.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1))
-        say(f"written: {options.json}")
-    print(render(found))
+    found = Run(machine={}, figures=[])
+    try:
+        run(
+            found,
+            QUICK if options.quick else FULL,
+            only=only,
+            contenders=[name for name in options.contenders.split(",") if name],
+            kinto_venv=options.kinto,
+            folder=options.folder,
+        )
+    finally:
+        if options.json:
+            options.json.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1))
+            say(f"written: {options.json}")
+        print(render(found))
 
 
 if __name__ == "__main__":

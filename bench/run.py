@@ -32,22 +32,29 @@ MEASURES = ("delta", "pull", "push", "replica", "large", "transactions", "scopes
 
 
 def run(
-    plan: Plan, *, only: Collection[str], contenders: Collection[str], kinto_venv: Path | None, folder: Path | None
-) -> Run:
-    """Measure. ``only`` names measures, ``contenders`` servers; empty means all."""
-    figures: list[Figure] = []
+    found: Run,
+    plan: Plan,
+    *,
+    only: Collection[str],
+    contenders: Collection[str],
+    kinto_venv: Path | None,
+    folder: Path | None,
+) -> None:
+    """Measure, into ``found``, which keeps what was measured when a later measure fails.
+
+    ``only`` names measures, ``contenders`` servers; empty means all.
+    """
     with ExitStack() as stack:
         postgres = stack.enter_context(cluster(parent=folder))
         bench = _open(stack, postgres, plan, contenders=contenders, kinto_venv=kinto_venv)
-        machine = _machine(postgres)
+        found.machine.update(_machine(postgres))
         for name, step in _steps(bench, only or MEASURES):
             start = time.monotonic()
             for figure in step():
-                figures.append(figure)
+                found.figures.append(figure)
                 shown = f"{figure.median:>12,.2f} {figure.unit}"
                 say(f"  {figure.measure}, {figure.case}: {figure.contender:<8} {shown}  {figure.extra}")
             say(f"{name}: {time.monotonic() - start:.0f} s")
-    return Run(machine=machine, figures=figures)
 
 
 def say(line: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial, wraps
@@ -24,6 +24,7 @@ from bench.plan import Bench
 from homing.client import Client
 from homing.client import pull as pull_step
 
+Clock = defaultdict[str, float]
 ROUNDS_MAX = 3
 TIMEOUT_SECONDS = 120
 
@@ -31,7 +32,7 @@ TIMEOUT_SECONDS = 120
 class _Waiting(httpx.BaseTransport):
     """Counts the seconds until a request's answer has begun, and those that its body takes to arrive."""
 
-    def __init__(self, clock: Counter[str]) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._inner = httpx.HTTPTransport()
         self._clock = clock
 
@@ -47,7 +48,7 @@ class _Waiting(httpx.BaseTransport):
 
 
 class _Body(httpx.SyncByteStream):
-    def __init__(self, inner: httpx.SyncByteStream, clock: Counter[str]) -> None:
+    def __init__(self, inner: httpx.SyncByteStream, clock: Clock) -> None:
         self._inner = inner
         self._clock = clock
 
@@ -68,7 +69,7 @@ class _Body(httpx.SyncByteStream):
 class _TimedClient(httpx.Client):
     """httpx with a clock around it: what it takes beyond waiting is its own work and decompression."""
 
-    clock: Counter[str]
+    clock: Clock
 
     @contextmanager
     def stream(self, *arguments: Any, **options: Any) -> Iterator[httpx.Response]:
@@ -101,7 +102,7 @@ def replica(bench: Bench) -> Iterator[Figure]:
 
 
 def _prepare(homing: Homing, number: int, _client: int) -> Callable[[], tuple[int, float, dict[str, float], bool]]:
-    clock: Counter[str] = Counter()
+    clock: Clock = defaultdict(float)
     _time_steps(clock)
 
     def run() -> tuple[int, float, dict[str, float], bool]:
@@ -124,7 +125,7 @@ def _prepare(homing: Homing, number: int, _client: int) -> Callable[[], tuple[in
     return run
 
 
-def _shares(clock: Counter[str], seconds: float) -> dict[str, float]:
+def _shares(clock: Clock, seconds: float) -> dict[str, float]:
     """Each clock as a share of the whole; what no clock saw is the rest."""
     own = {
         "waiting for the server": clock["waiting for the server"],
@@ -137,13 +138,14 @@ def _shares(clock: Counter[str], seconds: float) -> dict[str, float]:
     return {**shares, "seconds": seconds, "MB on the line": clock["bytes on the line"] / 1e6}
 
 
-def _time_steps(clock: Counter[str]) -> None:
+def _time_steps(clock: Clock) -> None:
     """In this process, which ends with the measure: the two steps of a page that are functions of their own."""
-    pull_step.decode = _timed(pull_step.decode, clock, "decoding")
-    pull_step.pages.apply = _timed(pull_step.pages.apply, clock, "storing")
+    steps: Any = pull_step
+    steps.decode = _timed(steps.decode, clock, "decoding")
+    steps.pages.apply = _timed(steps.pages.apply, clock, "storing")
 
 
-def _timed(function: Callable[..., Any], clock: Counter[str], name: str) -> Callable[..., Any]:
+def _timed(function: Callable[..., Any], clock: Clock, name: str) -> Callable[..., Any]:
     @wraps(function)
     def timed(*arguments: Any, **options: Any) -> Any:
         with _counted(clock, name):
@@ -153,7 +155,7 @@ def _timed(function: Callable[..., Any], clock: Counter[str], name: str) -> Call
 
 
 @contextmanager
-def _counted(clock: Counter[str], name: str) -> Iterator[None]:
+def _counted(clock: Clock, name: str) -> Iterator[None]:
     start = time.perf_counter()
     try:
         yield
