@@ -1,5 +1,6 @@
 """A folder among faults: power, disk, a process that dies."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from homing.media.folder import Folder
-from homing.media.promise import Promise
+from homing.media.promise import Found, Promise
 from homing.media.store import Progress, new_key
 from homing.protocol.errors import Problem
 
@@ -98,6 +99,30 @@ async def test_a_complete_key_is_never_written_again(tmp_path: Path) -> None:
         await part.close()
     assert b"".join([chunk async for chunk in folder.read(key)]) == b"first"
     assert list((tmp_path / "parts").iterdir()) == []
+
+
+async def test_who_begins_anew_while_a_file_is_measured_overtakes_it(tmp_path: Path) -> None:
+    folder = Folder(tmp_path, bytes_max=2**30)
+    key = new_key(NOW)
+
+    async def begin_anew() -> None:
+        fresh = await folder.begin(key)
+        await fresh.write(b"half of ano")
+        await fresh.close()
+
+    class Meddler(Promise):
+        """Asked whether what was measured is right, lets somebody begin anew, and finds it right."""
+
+        def breach(self, found: Found) -> str | None:
+            asyncio.run(begin_anew())  # finishing runs in a thread of its own
+            return None
+
+    part = await folder.begin(key)
+    await part.write(b"whole")
+    with pytest.raises(Problem, match="state_conflict"):
+        await part.finish(Meddler("a.bin", "application/octet-stream", None, None, 2**25))
+    await part.close()
+    assert await folder.progress(key) == Progress(11, whole=False)
 
 
 def rights_of_others(place: Path) -> dict[Path, int]:

@@ -4,7 +4,7 @@ import httpx
 import psycopg
 import pytest
 
-from homing.media.presign import OPEN_UPLOADS_MAX
+from homing.protocol.limits import DEFAULT_LIMITS
 from homing.settings import Settings
 from tests.fixtures.accounts import Person, SignIn
 from tests.fixtures.server import Server
@@ -114,7 +114,7 @@ def test_uploads_that_are_begun_and_never_finished_end_somewhere(worker: Person,
         conn.execute(
             "INSERT INTO homing.media (key, user_id, filename, content_type)"
             " SELECT 'begun ' || n, %s, 'a', 'text/plain' FROM generate_series(1, %s) n",
-            [worker.id, OPEN_UPLOADS_MAX - 1],
+            [worker.id, DEFAULT_LIMITS.media_begun_max - 1],
         )
     last = presign(worker)
     answer = worker.http.post(ADDRESS, json=GOOD)

@@ -299,7 +299,7 @@ class TestBounds:
 
     @pytest.fixture
     def settings(self, database_url: str, tmp_path: Path) -> Settings:
-        limits = msgspec.structs.replace(DEFAULT_LIMITS, media_bytes_max=2_000_000)
+        limits = msgspec.structs.replace(DEFAULT_LIMITS, media_bytes_max=2_000_000, media_stall_seconds_max=1)
         return Settings(database_url=database_url, data_dir=tmp_path, pool_size=4, limits=limits)
 
     def test_a_file_over_the_limit_is_refused_however_it_comes(self, worker: Person, tmp_path: Path) -> None:
@@ -315,6 +315,19 @@ class TestBounds:
             place["upload_url"], content=stream(LONG[1_500_000:]), headers={"Upload-Offset": "1500000"}
         )
         assert code_of(answer) == (413, "too_large")
+
+    def test_a_sender_that_falls_silent_is_let_go_and_may_go_on(self, worker: Person, server: Server) -> None:
+        place = presign(worker)
+        target = httpx.URL(place["upload_url"]).raw_path.decode()
+        with socket.create_connection(server.address, timeout=20) as line:
+            line.sendall(
+                f"PUT {target} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(PNG)}\r\n\r\n".encode() + PNG[:1000]
+            )
+            told = b"".join(iter(lambda: line.recv(65536), b""))
+        assert told.startswith(b"HTTP/1.1 408 ")
+        assert progress(place) == ("1000", "?0")
+        rest = httpx.patch(place["upload_url"], content=PNG[1000:], headers={"Upload-Offset": "1000"})
+        assert rest.json()["complete"] is True
 
 
 class TestFullDisk:

@@ -9,8 +9,8 @@ import httpx
 import psycopg
 import pytest
 
+from homing.protocol.limits import DEFAULT_LIMITS
 from homing.settings import Settings
-from homing.telemetry.metrics import METRICS_MAX
 from tests.fixtures.accounts import Person, SignIn
 
 ADDRESS = "/api/v1/telemetry"
@@ -271,10 +271,14 @@ def test_a_batch_that_is_not_right_is_refused_whole_and_says_where(worker: Perso
 
 
 def test_a_batch_has_a_largest_size(worker: Person) -> None:
-    most = [metric(value=n) for n in range(METRICS_MAX)]
-    assert send(worker, *most).json()["accepted"] == METRICS_MAX
+    most = [metric(value=n) for n in range(DEFAULT_LIMITS.telemetry_metrics_max)]
+    assert send(worker, *most).json()["accepted"] == DEFAULT_LIMITS.telemetry_metrics_max
     answer = send(worker, *most, metric())
-    assert (answer.status_code, answer.json()["code"], answer.json()["limit"]) == (413, "too_many_items", METRICS_MAX)
+    assert (answer.status_code, answer.json()["code"], answer.json()["limit"]) == (
+        413,
+        "too_many_items",
+        DEFAULT_LIMITS.telemetry_metrics_max,
+    )
 
 
 @pytest.mark.parametrize("year", ["0001-01-01T00:00:00Z", "2026-01-05t10:00:00.5z", "2026-01-05T10:00:00-12:00"])

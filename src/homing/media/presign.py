@@ -16,9 +16,6 @@ from homing.postgres.database import Database
 from homing.postgres.sql import execute, fetch_one, load
 from homing.protocol.errors import Problem
 
-OPEN_UPLOADS_MAX = 1000
-"""Uploads one user may have begun and not finished: a month of photos, and an end to filling the disk with parts."""
-
 
 class PresignRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """``size_bytes`` and ``sha256`` (hex), where given, are promises that the upload must keep.
@@ -55,11 +52,12 @@ async def presign(
     caller: Caller,
     request: PresignRequest,
     base_url: str,
+    begun_max: int,
     now: datetime,
 ) -> PresignAnswer:
     """Raises Problem: invalid_envelope, too_large, rate_limited; for a ``key``: not_found, state_conflict."""
     if request.key is None:
-        key, content_type = await _begin(db, store, caller=caller, request=request, now=now)
+        key, content_type = await _begin(db, store, caller=caller, request=request, begun_max=begun_max, now=now)
     else:
         key, content_type = await _find_begun(db, caller=caller, request=request)
     direct = None if request.resumable else store.direct
@@ -80,7 +78,7 @@ async def presign(
 
 
 async def _begin(
-    db: Database, store: Store, *, caller: Caller, request: PresignRequest, now: datetime
+    db: Database, store: Store, *, caller: Caller, request: PresignRequest, begun_max: int, now: datetime
 ) -> tuple[str, str]:
     if request.filename is None or request.content_type is None:
         raise Problem("invalid_envelope", "filename and content_type are needed.")
@@ -95,11 +93,11 @@ async def _begin(
         "content_type": content_type,
         "size_bytes": request.size_bytes,
         "sha256": None if request.sha256 is None else bytes.fromhex(request.sha256),
-        "open_max": OPEN_UPLOADS_MAX,
+        "begun_max": begun_max,
     }
     async with db.connection() as conn:
         if await execute(conn, load("homing.media", "begin_upload"), upload) == 0:
-            raise Problem("rate_limited", f"{OPEN_UPLOADS_MAX} uploads are begun and not finished.", retry_after=60)
+            raise Problem("rate_limited", f"{begun_max} uploads are begun and not finished.", retry_after=60)
     return str(upload["key"]), content_type
 
 

@@ -26,9 +26,6 @@ from homing.postgres.database import Database
 from homing.postgres.sql import fetch_one, load
 from homing.protocol.errors import Problem
 
-STALL_SECONDS = 60
-"""How long a sender may say nothing. Then it is told to go on later, and its memory is free."""
-
 
 class CutOffError(Exception):
     """The connection ended before the body did. What arrived is kept."""
@@ -38,7 +35,8 @@ class CutOffError(Exception):
 class Arrival:
     """What a request brought. ``offset`` None: from the beginning. ``complete`` None: the sender did not say.
 
-    ``length`` is the body's, where announced. ``receive`` is the ASGI channel.
+    ``length`` is the body's, where announced. ``receive`` is the ASGI channel, which may be silent for
+    ``stall_seconds``.
     """
 
     key: str
@@ -46,6 +44,7 @@ class Arrival:
     complete: bool | None
     length: int | None
     receive: Callable[[], Awaitable[Any]]
+    stall_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +128,7 @@ async def _write_all(part: Part, store: Store, arrival: Arrival, promise: Promis
     """Collect chunks to pieces and write them; on a cut, also the piece begun."""
     piece = bytearray()
     try:
-        async for chunk in _chunks(arrival.receive):
+        async for chunk in _chunks(arrival):
             piece += chunk
             if part.offset + len(piece) > promise.bound:
                 await part.discard()
@@ -145,10 +144,10 @@ async def _write_all(part: Part, store: Store, arrival: Arrival, promise: Promis
         await part.write(bytes(piece))
 
 
-async def _chunks(receive: Callable[[], Awaitable[Any]]) -> AsyncIterator[bytes]:
+async def _chunks(arrival: Arrival) -> AsyncIterator[bytes]:
     while True:
         try:
-            event = await asyncio.wait_for(receive(), STALL_SECONDS)
+            event = await asyncio.wait_for(arrival.receive(), arrival.stall_seconds)
         except TimeoutError:
             raise CutOffError from None
         if event["type"] == "http.disconnect":

@@ -13,8 +13,6 @@ import msgspec
 from homing.postgres.codec import json_problem
 from homing.protocol.errors import Problem
 
-METRICS_MAX = 1000
-"""Metrics of one batch: an hour of twenty sensors, written in some ten milliseconds."""
 NAME_CHARS_MAX = 200
 TEXT_CHARS_MAX = 1000
 """Characters of a metric's value that is text: a state or a version, not a log."""
@@ -39,10 +37,10 @@ class TelemetryRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True)
     batch_id: UUID | None = None
 
 
-def checked(request: TelemetryRequest) -> bytes:
+def checked(request: TelemetryRequest, *, metrics_max: int) -> bytes:
     """The metrics as canonical JSON, times in UTC. Raises Problem: too_many_items, invalid_envelope (with ``path``)."""
-    if len(request.metrics) > METRICS_MAX:
-        raise Problem("too_many_items", f"A batch may have {METRICS_MAX} metrics.", limit=METRICS_MAX)
+    if len(request.metrics) > metrics_max:
+        raise Problem("too_many_items", f"A batch may have {metrics_max} metrics.", limit=metrics_max)
     if not request.metrics:
         raise Problem("invalid_envelope", "metrics: a batch has at least one.", path="/metrics")
     metrics = [_checked(metric, f"/metrics/{place}") for place, metric in enumerate(request.metrics)]

@@ -21,7 +21,7 @@ class TelemetryAnswer(msgspec.Struct, kw_only=True):
     received_at: str
 
 
-async def take(db: Database, *, caller: Caller, request: TelemetryRequest) -> TelemetryAnswer:
+async def take(db: Database, *, caller: Caller, request: TelemetryRequest, metrics_max: int) -> TelemetryAnswer:
     """Store the batch.
 
     Raises Problem: device_unknown for a caller without a device, too_many_items, invalid_envelope,
@@ -29,7 +29,7 @@ async def take(db: Database, *, caller: Caller, request: TelemetryRequest) -> Te
     """
     if caller.device_id is None:
         raise Problem("device_unknown")
-    canonical = checked(request)
+    canonical = checked(request, metrics_max=metrics_max)
     batch = {
         "id": request.batch_id or uuid4(),
         "device_id": caller.device_id,

@@ -3,4 +3,4 @@
 INSERT INTO homing.media (key, user_id, device_id, filename, content_type, size_bytes, sha256)
 SELECT %(key)s, %(user_id)s, %(device_id)s, %(filename)s, %(content_type)s, %(size_bytes)s, %(sha256)s
 WHERE (SELECT count(*) FROM (SELECT FROM homing.media WHERE user_id = %(user_id)s AND completed_at IS NULL
-                             LIMIT %(open_max)s) begun) < %(open_max)s
+                             LIMIT %(begun_max)s) begun) < %(begun_max)s

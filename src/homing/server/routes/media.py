@@ -70,6 +70,7 @@ async def presign_upload(request: Asked, node: Node, caller: Caller) -> PresignA
         caller=caller,
         request=await read(request, PresignRequest),
         base_url=_base_url(node, request),
+        begun_max=node.settings.limits.media_begun_max,
         now=node.clock(),
     )
 
@@ -155,6 +156,7 @@ async def _receive(request: Asked, node: Node, key: Path, *, offset: int | None)
         complete=_read_complete(request.headers.get("Upload-Complete")),
         length=request.content_length,
         receive=request.receive,
+        stall_seconds=node.settings.limits.media_stall_seconds_max,
     )
     try:
         found = await upload.receive(node.database, node.store, arrival)

@@ -30,7 +30,10 @@ class Place(msgspec.Struct, array_like=True):
 @post("/telemetry", status_code=201, roles=SIGNED_IN, body=TelemetryRequest)
 async def post_telemetry(request: Request[Any, Any, Any], node: Node, caller: Caller) -> TelemetryAnswer:
     """A batch of metrics from the caller's device. Sending it again with the same ``batch_id`` has no second effect."""
-    return await take(node.database, caller=caller, request=await read(request, TelemetryRequest))
+    body = await read(request, TelemetryRequest)
+    return await take(
+        node.database, caller=caller, request=body, metrics_max=node.settings.limits.telemetry_metrics_max
+    )
 
 
 @get("/telemetry", roles=SIGNED_IN)
