@@ -240,22 +240,16 @@ async def _open(
         "atomic": request.atomic,
         "now": batch.now,
     }
+    claim["temp_ids"] = sorted(references(works)) if claims.device_name is not None else []
     opening = "open_device" if claims.device_name is not None else "open_web"
     async with conn.pipeline():
         await conn.execute("BEGIN")
         caller = await conn.execute(load(__package__, opening), who)
         claimed = await conn.execute(load(__package__, "claim_batch"), claim)
-        keys = None
-        if claims.device_name is not None and (temp_ids := references(works)):
-            keys = await conn.execute(
-                load(__package__, "read_keys"), {"device": claims.device_name, "temp_ids": sorted(temp_ids)}
-            )
     row = await caller.fetchone()
-    opened = None
-    if row is not None:
-        opened = Opened(row[0], row[1], timedelta(seconds=row[2] or 0))
-    is_claimed = await claimed.fetchone() is not None
-    return opened, is_claimed, await keys.fetchall() if keys is not None else []
+    opened = None if row is None else Opened(row[0], row[1], timedelta(seconds=row[2] or 0))
+    rows = await claimed.fetchall()
+    return opened, rows[0][0] is not None, [row[1:] for row in rows if row[1] is not None]
 
 
 async def _explain_refusal(conn: Connection, claims: Claims) -> None:

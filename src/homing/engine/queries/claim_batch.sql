@@ -1,7 +1,23 @@
--- Claim the batch before anything is done: whoever inserts the row first does the work. Nothing comes back when taken.
-INSERT INTO homing.sync_batches (id, batch_token, device_id, user_id, client_sync_token, server_sync_token, status,
-    items_count, body_hash, atomic, processed_at)
-VALUES (%(batch)s, %(batch_token)s, (SELECT id FROM homing.mobile_devices WHERE device_id = %(device)s::text), %(user)s,
-    %(client_sync_token)s, %(server_sync_token)s, 'completed', %(count)s, %(body_hash)s, %(atomic)s, %(now)s)
-ON CONFLICT (batch_token) DO NOTHING
-RETURNING id
+-- Claim the batch before anything is done: whoever inserts the row first does the work. With it, in the snapshot after
+-- the device's lock, what the device's temp ids stand for and the binding verdicts its items got before: a row each, or
+-- one row of NULLs. The first column is NULL where the batch was claimed before.
+WITH device AS (
+    SELECT id FROM homing.mobile_devices WHERE device_id = %(device)s::text
+), claim AS (
+    INSERT INTO homing.sync_batches (id, batch_token, device_id, user_id, client_sync_token, server_sync_token, status,
+        items_count, body_hash, atomic, processed_at)
+    VALUES (%(batch)s, %(batch_token)s, (SELECT id FROM device), %(user)s, %(client_sync_token)s, %(server_sync_token)s,
+        'completed', %(count)s, %(body_hash)s, %(atomic)s, %(now)s)
+    ON CONFLICT (batch_token) DO NOTHING
+    RETURNING id
+), keys AS (
+    SELECT i.client_temp_id, i.action::text AS action, i.client_version, i.status::text AS status, i.row_id,
+           i.server_version, i.code, i.merged, i.conflict_id, i.error_message, i.id, i.created_at, i.position
+    FROM device d
+    JOIN homing.sync_items i ON i.device_id = d.id AND i.client_temp_id = ANY (%(temp_ids)s::text[])
+        AND i.status <> 'error'
+)
+SELECT (SELECT id FROM claim), k.client_temp_id, k.action, k.client_version, k.status, k.row_id, k.server_version,
+       k.code, k.merged, k.conflict_id, k.error_message, k.id
+FROM (SELECT) AS always LEFT JOIN keys k ON true
+ORDER BY k.created_at, k.position
