@@ -56,11 +56,9 @@ def test_the_five_things_to_try_work_as_they_are_printed(filled, tmp_path) -> No
     assert {change["payload"]["data"]["island"] for change in changes if change["resource_type"] == "submission"} == {
         "Torgersen"
     }
-    answers, end = [], 0
-    while end < len(decided):
-        answer, end = json.JSONDecoder().raw_decode(decided, end)
-        answers.append(answer)
-    assert (answers[-1]["id"], answers[-1]["reading"]) == (conflict["server_id"], 128)
+    resolved, meter = map(json.loads, decided.splitlines())
+    assert resolved["resolution_action"] == "accept_client"
+    assert (meter["id"], meter["reading"]) == (conflict["server_id"], 128)
 
 
 def test_the_proof_sees_every_difference(filled, server, settings, tmp_path) -> None:

@@ -1,13 +1,10 @@
 """Places behave the same on PostgreSQL's own point and on PostGIS's geography."""
 
-import anyio
 import psycopg
 import pytest
 
-from homing.postgres.database import Database
-from homing.postgres.migrations import migrate
+from tests.apps.fieldwork.postgis import make_postgis_database
 from tests.apps.fieldwork.rows import make_form, make_media, make_submission, make_user
-from tests.fixtures.cluster import shipped_migrations
 
 
 @pytest.fixture(scope="module", params=["point", pytest.param("geography", marks=pytest.mark.postgres15)])
@@ -16,21 +13,7 @@ def placed(request):
     if request.param == "point":
         return request.getfixturevalue("cluster"), request.getfixturevalue("template")
     old = request.getfixturevalue("postgres15")
-    with psycopg.connect(old.admin) as conn:
-        if conn.execute("SELECT FROM pg_available_extensions WHERE name = 'postgis'").fetchone() is None:
-            pytest.skip("NOT TESTED WITH POSTGIS: apt-get install postgresql-15-postgis-3")
-    url = old.create_database()
-
-    async def prepare() -> None:
-        db = Database(url, pool_size=1)
-        await db.open()
-        try:
-            await migrate(db, shipped_migrations())
-        finally:
-            await db.close()
-
-    anyio.run(prepare)
-    return old, url.partition("?")[0].rpartition("/")[2]
+    return old, make_postgis_database(old).partition("?")[0].rpartition("/")[2]
 
 
 @pytest.fixture

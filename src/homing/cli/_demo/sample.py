@@ -117,6 +117,7 @@ def to_try(url: str) -> list[Try]:
     with at_desk(url) as desk:
         meter = _meter(desk)
     api = f"{url}/api/v1"
+    curl = r"curl -sw '\n'"  # answers end without a line end, and the prompt would follow at once
     take = """sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/'"""
     json = "-H 'Content-Type: application/json'"
     nest = (
@@ -128,13 +129,13 @@ def to_try(url: str) -> list[Try]:
             "Be the office: sign in, and see on a map what the teams sent",
             f"OFFICE=$(curl -s {api}/auth/login {json} \\\n"
             f"""  -d '{{"login": "{OFFICE}", "password": "{PASSWORD}"}}' | {take})\n"""
-            f'curl -s "{api}/submissions/export.geojson?bbox=-65,-65,-64,-64" -H "Authorization: Bearer $OFFICE"',
+            f'{curl} "{api}/submissions/export.geojson?bbox=-65,-65,-64,-64" -H "Authorization: Bearer $OFFICE"',
         ),
         Try(
             "Be Ana's tablet: push a nest and a reading that is older than what the office knows",
             f"ANA=$(curl -s {api}/auth/login {json} \\\n"
             f"""  -d '{{"login": "ana", "password": "{PASSWORD}", "device_id": "{TABLET}"}}' | {take})\n"""
-            f'curl -s {api}/mobile/sync/push {json} -H "Authorization: Bearer $ANA" -d \'{{"items": [\n'
+            f'{curl} {api}/mobile/sync/push {json} -H "Authorization: Bearer $ANA" -d \'{{"items": [\n'
             f'  {{"client_temp_id": "tmp-1", "resource_type": "submission", "action": "create", "client_version": 1,\n'
             f'   "payload": {{"form_id": "penguins", "form_version": "v1", "data": {nest}}}}},\n'
             f'  {{"resource_type": "meter", "action": "update", "client_version": 1,\n'
@@ -142,21 +143,21 @@ def to_try(url: str) -> list[Try]:
         ),
         Try(
             "Send the same nest with a weight in kilograms: refused, with the path and what is wrong",
-            f'curl -s {api}/mobile/sync/push {json} -H "Authorization: Bearer $ANA" -d \'{{"items": [\n'
+            f'{curl} {api}/mobile/sync/push {json} -H "Authorization: Bearer $ANA" -d \'{{"items": [\n'
             f'  {{"client_temp_id": "tmp-2", "resource_type": "submission", "action": "create", "client_version": 1,\n'
             f'   "payload": {{"form_id": "penguins", "data": {nest.replace("5400", "5.4")}}}}}]}}\'',
         ),
         Try(
             "Pull everything that Ana may see: her island, not the others",
-            f'curl -s {api}/mobile/sync/pull {json} -H "Authorization: Bearer $ANA" -d \'{{"since_token": null}}\'',
+            f'{curl} {api}/mobile/sync/pull {json} -H "Authorization: Bearer $ANA" -d \'{{"since_token": null}}\'',
         ),
         Try(
             "Decide the conflict of 2. as the office, for Ana's reading; then look at the meter",
             f'CONFLICT=$(curl -s "{api}/mobile/conflicts?resolution=pending&limit=1" \\\n'
             """  -H "Authorization: Bearer $OFFICE" | sed 's/^{"items":\\[{"id":"\\([^"]*\\)".*/\\1/')\n"""
-            f'curl -s {api}/mobile/conflicts/$CONFLICT/resolve {json} -H "Authorization: Bearer $OFFICE" \\\n'
+            f'{curl} {api}/mobile/conflicts/$CONFLICT/resolve {json} -H "Authorization: Bearer $OFFICE" \\\n'
             """  -d '{"resolution": "accept_client"}'\n"""
-            f'curl -s {api}/meters/{meter} -H "Authorization: Bearer $OFFICE"',
+            f'{curl} {api}/meters/{meter} -H "Authorization: Bearer $OFFICE"',
         ),
     ]
 
