@@ -172,7 +172,9 @@ trees = st.recursive(
     lambda children: st.lists(children, max_size=4) | st.dictionaries(st.text(max_size=8), children, max_size=4),
     max_leaves=12,
 )
-floats = st.floats(allow_nan=False, allow_infinity=False).map(repr) | st.floats(width=32, allow_nan=False, allow_infinity=False).map(repr)
+floats = st.floats(allow_nan=False, allow_infinity=False).map(repr) | st.floats(
+    width=32, allow_nan=False, allow_infinity=False
+).map(repr)
 degrees = st.sampled_from(["0", "-0.0", "90", "-180", "180.00000001", "47.123456789012345", "1e-300"]) | digits
 garbage = st.sampled_from(
     [
