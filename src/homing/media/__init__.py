@@ -16,6 +16,7 @@ from homing.media.folder import Folder
 from homing.media.store import Store
 from homing.media.sweep import sweep
 from homing.media.verify import Upload, verify_uploads
+from homing.settings import SettingsError
 
 __all__ = ["MediaFile", "MediaOwner", "Store", "Upload", "open_store", "signed_download", "sweep", "verify_uploads"]
 
@@ -27,15 +28,15 @@ def open_store(media_url: str | None, *, data_dir: Path, bytes_max: int) -> Stor
 
     ``s3://bucket/prefix``, ``gs://…`` or ``az://…``; the query may name ``endpoint``, ``region`` and
     ``virtual_hosted_style_request``. Credentials come from the environment, as the provider's own tools read them.
-    Raises ValueError where the URL is none of these, OSError where the folder cannot be made.
+    Raises SettingsError where the URL is none of these, OSError where the folder cannot be made.
     """
     if media_url is None:
         return Folder(data_dir / "media", bytes_max=bytes_max)
     parts = urlsplit(media_url)
     options = dict(parse_qsl(parts.query, strict_parsing=True)) if parts.query else {}
     if unknown := set(options) - _OPTIONS:
-        raise ValueError(
-            f"media_url: unknown option {', '.join(sorted(unknown))}; there are {', '.join(sorted(_OPTIONS))}"
+        raise SettingsError(
+            f"HOMING_MEDIA_URL: unknown option {', '.join(sorted(unknown))}; there are {', '.join(sorted(_OPTIONS))}"
         )
     keywords: dict[str, Any] = {
         "config": options,
@@ -45,10 +46,10 @@ def open_store(media_url: str | None, *, data_dir: Path, bytes_max: int) -> Stor
     }
     try:
         objects = from_url(parts._replace(query="").geturl(), **keywords)
-    except BaseError as error:
-        raise ValueError(f"media_url: {error}") from error
+    except (BaseError, ValueError) as error:
+        raise SettingsError(f"HOMING_MEDIA_URL: {str(error).partition(chr(10))[0]}") from error
     if not isinstance(objects, S3Store | GCSStore | AzureStore):
-        raise ValueError(
-            f"media_url: {parts.scheme}:// cannot sign addresses; use s3://, gs:// or az://, or leave it out"
+        raise SettingsError(
+            f"HOMING_MEDIA_URL: {parts.scheme}:// cannot sign addresses; use s3://, gs:// or az://, or leave it out"
         )
     return Bucket(objects, bytes_max=bytes_max)

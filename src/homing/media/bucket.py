@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
@@ -44,6 +44,8 @@ class Bucket:
         self.bytes_max = bytes_max
         self._objects = objects
         self._settling = asyncio.Semaphore(SETTLING_MAX)
+        # Azure wants to be told what kind of object it gets, and its signatures do not say.
+        self.put_headers: Mapping[str, str] = {"x-ms-blob-type": "BlockBlob"} if isinstance(objects, AzureStore) else {}
 
     @property
     def direct(self) -> Bucket:

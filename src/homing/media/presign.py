@@ -69,7 +69,7 @@ async def presign(
     return PresignAnswer(
         upload_url=url,
         method="PUT",
-        headers={"Content-Type": content_type},
+        headers={"Content-Type": content_type, **({} if direct is None else direct.put_headers)},
         key=key,
         expires_in=LINK_SECONDS,
         resumable=direct is None,

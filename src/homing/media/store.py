@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -66,7 +66,9 @@ class Part(Protocol):
 
 
 class Direct(Protocol):
-    """Addresses of the store's own, for one key and ``seconds``."""
+    """Addresses of the store's own, for one key and ``seconds``. ``put_headers`` go with a PUT, besides the type."""
+
+    put_headers: Mapping[str, str]
 
     async def put_url(self, key: str, *, seconds: int) -> str: ...
 
