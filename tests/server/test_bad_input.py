@@ -5,13 +5,13 @@ import socket
 from collections.abc import Callable, Iterator
 
 import httpx
+import msgspec
 import pytest
 import zstandard
 
 from homing.protocol.limits import Limits
 from homing.settings import Settings
-from tests.fixtures.accounts import Person, SignIn, create_user
-from tests.fixtures.cluster import Cluster
+from tests.fixtures.accounts import Person
 from tests.fixtures.server import Server, serving
 
 LOGIN = "/api/v1/auth/login"
@@ -20,27 +20,16 @@ LIMIT = 64 * 2**10
 
 
 @pytest.fixture(scope="module")
-def settings(cluster: Cluster, template: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    url = cluster.create_database(template)
-    create_user(url, "olga@example.org", "OWNER")
-    return Settings(
-        database_url=url,
-        data_dir=tmp_path_factory.mktemp("data"),
-        pool_size=4,
-        limits=Limits(body_bytes_max=LIMIT, body_seconds_max=1, head_seconds_max=1),
-    )
+def settings(module_settings: Settings) -> Settings:
+    """What is refused changes nothing: one server for all of this module."""
+    limits = Limits(body_bytes_max=LIMIT, body_seconds_max=1, head_seconds_max=1)
+    return msgspec.structs.replace(module_settings, limits=limits)
 
 
 @pytest.fixture(scope="module")
 def server(settings: Settings) -> Iterator[Server]:
-    """One server for all of this module: what is refused changes nothing."""
     with serving(settings) as running:
         yield running
-
-
-@pytest.fixture
-def owner(sign_in: SignIn) -> Person:
-    return sign_in("olga@example.org")
 
 
 def problem(answer: httpx.Response) -> tuple[int, str, str]:

@@ -71,7 +71,7 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
         good["content"] = {media_type: {} for media_type in handler.opt["answers"]}
     operation: dict[str, Any] = {
         "operationId": handler.handler_name,
-        "tags": [handler.handler_name and route.handler.fn.__module__.rpartition(".")[2]],
+        "tags": [handler.fn.__module__.rpartition(".")[2]],
         "summary": (handler.fn.__doc__ or "").strip().partition("\n")[0],
         "parameters": [*_path_parameters(route), *_query_parameters(route)],
         "responses": {str(handler.status_code): good, "default": problem},
@@ -124,7 +124,12 @@ def _query_parameters(route: Route) -> list[dict[str, Any]]:
 
 
 def _schema(field: FieldDefinition) -> dict[str, Any]:
-    schema = msgspec.json.schema(field.annotation)
+    # Whatever else Litestar can parse from an address (a path) is a string there.
+    schema = msgspec.json.schema(field.annotation, schema_hook=lambda _: {"type": "string"})
+    # An optional parameter is left out, never null.
+    kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
+    if len(kinds) == 1:
+        schema = kinds[0]
     given = field.kwarg_definition
     for ours, theirs in _CONSTRAINTS.items():
         value = getattr(given, ours, None)

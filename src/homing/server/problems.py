@@ -75,4 +75,4 @@ def _what_is_wrong(error: ValidationException) -> str:
     """Litestar's list of what did not fit, as one sentence; only names and expectations, never our types."""
     found = error.extra if isinstance(error.extra, list) else []
     said = [f"{each['key']}: {each['message']}" for each in found if "key" in each and "message" in each]
-    return "; ".join(said) or error.detail.partition(" for http")[0]
+    return "; ".join(said) or error.detail.partition(" for path ")[0] + "."

@@ -12,7 +12,7 @@ from homing.server.node import Node
 from homing.server.openapi import describe
 from homing.server.routing import PUBLIC
 
-METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+METRICS_TYPE = "text/plain; version=0.0.4"  # Litestar adds the charset
 
 
 class Health(msgspec.Struct, frozen=True):
