@@ -33,8 +33,7 @@ def free_port() -> int:
 def uvicorn(application: str, port: int, *options: str) -> list[str]:
     """The same one-process server for every ASGI contender."""
     fixed = ["--host", "127.0.0.1", "--loop", "uvloop", "--http", "httptools", "--no-access-log"]
-    # By default a connection is closed after five idle seconds, and one contender waits while the others are measured.
-    fixed += ["--log-level", "warning", "--timeout-keep-alive", "600"]
+    fixed += ["--log-level", "warning"]
     return [sys.executable, "-m", "uvicorn", application, "--port", str(port), *fixed, *options]
 
 
