@@ -99,6 +99,7 @@ class Peer:
         self.refresh = 1
         self.devices: set[str] = {"any"}
         self.uploads: dict[str, Upload] = {}
+        self.keys = 0
         self.acked: list[str] = []
         self.held: set[str] = set()
         self.refuse: dict[str, str] = {}  # text of a payload -> code of the verdict
@@ -393,7 +394,8 @@ class Peer:
         if key is None:
             if body["filename"].endswith(".exe"):
                 raise Problem("too_large", "no programs")
-            key = f"key-{len(self.uploads) + 1}"
+            self.keys += 1
+            key = f"key-{self.keys}"
             self.uploads[key] = Upload(body["size_bytes"], body["sha256"])
         elif key not in self.uploads:
             raise Problem("not_found")

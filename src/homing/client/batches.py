@@ -21,7 +21,7 @@ import msgspec
 from msgspec import Raw
 
 from homing.client import attachments, layers, outbox, temp_ids
-from homing.client.entries import Damaged, Entry, item_text, unseal
+from homing.client.entries import Damaged, Entry, item_text, protect, protected, unseal
 from homing.client.store import Row, Store
 from homing.protocol.errors import CATALOGUE, Action
 from homing.protocol.messages import Status
@@ -47,8 +47,7 @@ class Candidate:
     together: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(msgspec.Struct, frozen=True):
     """A batch as it travels, each time the same. ``items`` is a JSON list."""
 
     batch_token: str
@@ -56,7 +55,6 @@ class Batch:
     atomic: bool
     ops: tuple[str, ...]
     items: str
-    tries: int
 
 
 class Result(msgspec.Struct, kw_only=True):
@@ -143,7 +141,7 @@ def _write_down(store: Store, entries: Sequence[Row]) -> Batch:
     items: list[str] = []
     length = 0
     for row in entries:
-        item = row["item"] or _item(store, row)
+        item = protected(row["item"]) or _item(store, row)
         length += len(item)
         if items and length > BATCH_BYTES and row["together"] is None:
             break
@@ -151,23 +149,15 @@ def _write_down(store: Store, entries: Sequence[Row]) -> Batch:
     token = store.new_id()
     ops = tuple(row["op"] for row in entries[: len(items)])
     for op, item in zip(ops, items, strict=True):
-        store.run("freeze_entry", op=op, item=item, batch_token=token)
+        store.run("freeze_entry", op=op, item=protect(item), batch_token=token)
     batch = Batch(
         batch_token=token,
         client_sync_token=store.state().token,
         atomic=entries[0]["together"] is not None,
         ops=ops,
         items=f"[{','.join(items)}]",
-        tries=0,
     )
-    store.run(
-        "insert_batch",
-        batch_token=token,
-        client_sync_token=batch.client_sync_token,
-        atomic=batch.atomic,
-        ops=msgspec.json.encode(ops).decode(),
-        items=batch.items,
-    )
+    store.run("insert_batch", batch_token=token, batch=protect(msgspec.json.encode(batch).decode()))
     return batch
 
 
@@ -176,18 +166,21 @@ def any_sendable(store: Store) -> bool:
     return bool(choose(_candidates(store), size=1, group=lambda name: _group(store, name)))
 
 
-def read(store: Store, batch_token: str) -> Batch | None:
-    """A batch as it must be sent; None if it is not open any more."""
-    row = store.one("read_batch", batch_token=batch_token)
-    if row is None:
-        return None
-    ops = msgspec.json.decode(row["ops"], type=tuple[str, ...])
-    return Batch(batch_token, row["client_sync_token"], bool(row["atomic"]), ops, row["items"], row["tries"])
+def unanswered(store: Store) -> list[Batch]:
+    """Batches that were, or may have been, sent and have no final answer; oldest first.
 
-
-def unanswered(store: Store) -> list[str]:
-    """Batches that were, or may have been, sent and have no final answer; oldest first."""
-    return [row["batch_token"] for row in store.all("read_unanswered")]
+    A damaged one is taken apart: its entries go again on their own, their keys protect them.
+    """
+    found = []
+    with store.transaction():
+        for row in store.all("read_batches"):
+            text = protected(row["batch"])
+            if text is None:
+                store.run("delete_batch", batch_token=row["batch_token"])
+            else:
+                found.append(msgspec.json.decode(text, type=Batch))
+        store.run("requeue_orphans")
+    return found
 
 
 def waiting(store: Store) -> int:
@@ -195,9 +188,12 @@ def waiting(store: Store) -> int:
     return int(store.the("count_waiting")["entries"])
 
 
-def count_try(store: Store, batch: Batch) -> None:
+def count_try(store: Store, batch: Batch) -> int:
+    """The server failed on this batch; returns how often it has."""
     with store.transaction():
         store.run("count_try", batch_token=batch.batch_token)
+        row = store.one("read_tries", batch_token=batch.batch_token)
+        return 0 if row is None else int(row["tries"])
 
 
 def dissolve(store: Store, batch: Batch) -> None:

@@ -79,6 +79,17 @@ def _open(data: bytes, head: re.Match[bytes]) -> Entry | None:
     return msgspec.json.decode(body, type=Entry)
 
 
+def protect(text: str) -> str:
+    """Text that must be repeated byte for byte, with its own proof before it."""
+    return f"{hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()}:{text}"
+
+
+def protected(text: str | None) -> str | None:
+    """What was protected; None where there is nothing, or it is no longer what was saved."""
+    inner = None if text is None else text.partition(":")[2]
+    return inner if inner is not None and protect(inner) == text else None
+
+
 class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What travels for an entry (``homing.protocol.messages.Item``, from the sending side)."""
 

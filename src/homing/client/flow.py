@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from homing.client import batches, media, pull, push, schema, single, verify
+from homing.client import batches, integrity, media, pull, push, schema, single, verify
 from homing.client.call import RefusalError
 from homing.client.exchange import Flow
 from homing.client.pull import Pulled
@@ -33,7 +33,8 @@ ROUNDS_MAX = 4
 class Report:
     """What a sync did. ``action`` is None when it went through; otherwise what has to happen before the next one.
 
-    ``verified``: whether the digests agree at the end; None where nobody asked.
+    ``verified``: whether the digests agree at the end; None where nobody asked. ``repaired``: tables pulled again for
+    it; ``remade``: rows here that were not what the base and the outbox make them.
     """
 
     action: Action | None = None
@@ -44,6 +45,7 @@ class Report:
     pulled: Pulled = field(default_factory=Pulled)
     uploaded: int = 0
     repaired: list[str] = field(default_factory=list)
+    remade: int = 0
     verified: bool | None = None
 
     @property
@@ -102,6 +104,7 @@ def _whole(store: Store, report: Report, *, verified: bool) -> Flow[None]:
     yield from schema.ensure(store)
     yield from _rounds(store, report)
     if verified:
+        report.remade = len(integrity.repair(store))
         report.verified, report.repaired = yield from verify.verify(store, report.pulled)
         yield from pull.ack(store)
 

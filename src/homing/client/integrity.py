@@ -7,6 +7,7 @@ what the base holds, for the server to compare with what it has: a changed bit i
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ DIGEST_DIGITS = 15
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A row of a synced table that is not what the base and the outbox make it."""
+    """A row of a synced table that is not what the base and the outbox make it; ``row_id`` empty: the whole table."""
 
     resource_type: str
     row_id: str
@@ -44,7 +45,15 @@ def check(store: Store) -> list[Difference]:
 def repair(store: Store) -> list[Difference]:
     """Make the differing rows what they must be; returns what was repaired. Digests find what a base has wrong."""
     with store.transaction():
-        differences = check(store)
+        try:
+            differences = check(store)
+        except sqlite3.OperationalError:
+            # Not even the keys can be read (a flipped bit made one no text): the tables are made anew.
+            for table in store.tables().values():
+                store.connection.execute(table.clear_sql())
+                schema.fill(store, table)
+            layers.refresh(store, layers.layered_rows(store))
+            return [Difference(resource_type, "") for resource_type in sorted(store.tables())]
         layers.refresh(store, [(difference.resource_type, difference.row_id) for difference in differences])
         return differences
 

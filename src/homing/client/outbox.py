@@ -38,6 +38,8 @@ def create(store: Store, resource_type: str, payload: Mapping[str, Any], *, toge
     """Make a row; returns the id it is known by here: a temp id, or the key the payload brings."""
     with store.transaction():
         table = table_of(store, resource_type)
+        if not table.wire.create:
+            raise EditError("forbidden", f"this role may not create a {resource_type}")
         values = encode_fields(table, payload, action="create")
         given = values.pop(table.wire.key, None)
         if given is None:
@@ -77,6 +79,8 @@ def delete(store: Store, resource_type: str, row_id: str, *, together: str | Non
     """Delete a row; returns the entry's op."""
     with store.transaction():
         table = table_of(store, resource_type)
+        if not table.wire.delete:
+            raise EditError("forbidden", f"this role may not delete a {resource_type}")
         row_id = resolve(store, row_id)
         existing(store, resource_type, row_id)
         op = f"op-{store.new_id()}"

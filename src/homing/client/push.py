@@ -63,18 +63,17 @@ class Sent(Enum):
 def push(store: Store, pushed: Pushed) -> Flow[bool]:
     """Send everything that can be sent. False: the server was set back, pull from the start before going on."""
     advised = size = max(1, store.limits().batch_items_advised)
-    for token in batches.unanswered(store):
-        batch = batches.read(store, token)
-        if batch is None or token in pushed.asked:
+    for batch in batches.unanswered(store):
+        if batch.batch_token in pushed.asked:
             continue
         if (yield from _send(store, batch, pushed)) is Sent.STALE:
             return False
-    while (batch := batches.start(store, size=size)) is not None:
-        match (yield from _send(store, batch, pushed)):
+    while (fresh := batches.start(store, size=size)) is not None:
+        match (yield from _send(store, fresh, pushed)):
             case Sent.DONE:
                 size = min(advised, size * 2)
             case Sent.SPLIT:
-                size = max(1, len(batch.ops) // 2)
+                size = max(1, len(fresh.ops) // 2)
             case Sent.STALE:
                 return False
     return True
@@ -104,10 +103,8 @@ def _send(store: Store, batch: Batch, pushed: Pushed) -> Flow[Sent]:
 
 
 def _refused_whole(store: Store, batch: Batch, pushed: Pushed, refusal: RefusalError) -> Sent:
-    failed = refusal.code == "internal"
-    if failed:
-        batches.count_try(store, batch)
-    if not (refusal.status in SPOILED or (failed and batch.tries + 1 >= FAILURES_MAX)):
+    suspect = refusal.code == "internal" and batches.count_try(store, batch) >= FAILURES_MAX
+    if refusal.status not in SPOILED and not suspect:
         raise refusal
     if len(batch.ops) > 1 and not batch.atomic:
         batches.dissolve(store, batch)

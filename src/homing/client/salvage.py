@@ -19,14 +19,21 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from homing.client.entries import Entry, scan, seal, unseal
+from homing.client.outbox import note_needs
+from homing.client.schema import adopt
 from homing.client.sql import quote
 from homing.client.store import Clock, NewId, Store
+from homing.client.tables import Schema
 
 PARTS = ("", "-wal", "-shm")
-CARRIED = ("_state", "_session", "_outbox", "_batches", "_temp_ids", "_needs", "_attachments")
-PULLED_AGAIN = {"token", "acked_token", "chain_token", "replaces", "repair_token", "repair_tables", "complete"}
-"""Columns of ``_state`` about what was pulled. The schema stays: the application can go on editing at once."""
+CARRIED = ("_state", "_session", "_tables", "_outbox", "_batches", "_temp_ids", "_attachments")
+STATE_KEPT = {"id", "device_id", "device", "server", "user_id", "schema_version", "schema", "wanted"}
+"""Columns of ``_state`` that no pull brings. The schema stays, so that the application can go on editing at once."""
+UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError)
+"""What reading damage raises; the second where the name in SQLite's own complaint is no text any more."""
 PROBES_MAX = 200_000
 """Row numbers tried one by one between damaged pages: more edits than anybody leaves unsent."""
 
@@ -55,12 +62,17 @@ def damage(path: Path) -> str | None:
             if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = '_state'").fetchone():
                 made = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
                 return "it has no state" if made else None
-            connection.execute("SELECT count(*) FROM _state").fetchone()
+            for table in (*CARRIED, "_needs", "_staged"):
+                for _row in connection.execute(f"SELECT * FROM {quote(table)}"):
+                    pass  # text that is no UTF-8 shows only when it is read
+            for _id, _payload, readable in connection.execute("SELECT id, payload, json_valid(payload) FROM _base"):
+                if not readable:
+                    return "a row of the server's is no JSON any more"
     except sqlite3.OperationalError as error:
         if "locked" in str(error) or "busy" in str(error):
             return None
         return str(error)
-    except sqlite3.DatabaseError as error:
+    except UNREADABLE as error:
         return str(error)
     return None
 
@@ -106,13 +118,15 @@ def _carry_over(path: Path, source: Path, store: Store) -> tuple[int, int, bool]
         try:
             with closing(sqlite3.connect(source, isolation_level=None)) as old:
                 old.row_factory = sqlite3.Row
+                old.text_factory = lambda data: data.decode(errors="replace")
                 for table in CARRIED:
                     missed = _carry_table(old, store, table)
                     lost += missed if table == "_outbox" else 0
-        except sqlite3.DatabaseError:
+        except UNREADABLE:
             lost = max(lost, 1)
         raw = lost > 0 and _carry_raw(path, store)
         store.run("requeue_orphans")
+        _make_derived(store)
         saved = int(store.the("count_all_entries")["entries"])
         return saved, 0 if raw else lost, raw
 
@@ -122,7 +136,7 @@ def _carry_table(old: sqlite3.Connection, store: Store, table: str) -> int:
     here = {row["name"] for row in store.connection.execute(f"PRAGMA table_info({quote(table)})")}
     columns = [row["name"] for row in old.execute(f"PRAGMA table_info({quote(table)})") if row["name"] in here]
     if table == "_state":
-        columns = [column for column in columns if column not in PULLED_AGAIN]
+        columns = [column for column in columns if column in STATE_KEPT]
     if not columns:
         return 1
     names = ", ".join(map(quote, columns))
@@ -141,12 +155,6 @@ def _carry_table(old: sqlite3.Connection, store: Store, table: str) -> int:
 
 def _readable(old: sqlite3.Connection, table: str, names: str) -> Iterator[sqlite3.Row | None]:
     """The rows that can be read, from both ends and then one by one; None for each place where there was damage."""
-    if table == "_needs":  # it has no row numbers; what it lost is noted anew
-        try:
-            yield from old.execute(f"SELECT {names} FROM {quote(table)}").fetchall()
-        except sqlite3.DatabaseError:
-            yield None
-        return
     low, high = 0, 2**62
     rows = f"SELECT rowid AS _rowid, {names} FROM {quote(table)}"
     for forward in (True, False):
@@ -155,14 +163,14 @@ def _readable(old: sqlite3.Connection, table: str, names: str) -> Iterator[sqlit
             for row in old.execute(f"{rows} WHERE rowid > ? AND rowid < ? ORDER BY rowid {order}", (low, high)):
                 low, high = (row["_rowid"], high) if forward else (low, row["_rowid"])
                 yield row
-        except sqlite3.DatabaseError:
+        except UNREADABLE:
             yield None
         else:
             return
     for number in range(low + 1, min(high, low + PROBES_MAX)):
         try:
             yield from old.execute(f"{rows} WHERE rowid = ?", (number,))
-        except sqlite3.DatabaseError:
+        except UNREADABLE:
             continue
 
 
@@ -189,8 +197,26 @@ def _carry_raw(path: Path, store: Store) -> bool:
         if entry.action == "create" and entry.op.startswith("tmp-"):
             server_id = None if entry.row_id == entry.op else entry.row_id
             store.run("resolve_temp_id", temp_id=entry.op, resource_type=entry.resource_type, server_id=server_id)
-        store.set_state(device_id=entry.device_id)
     return bool(found)
+
+
+def _make_derived(store: Store) -> None:
+    """What follows from the entries: the device's name, the synced tables with the edits, which temp ids are needed."""
+    rows = store.connection.execute("SELECT entry FROM _outbox ORDER BY seq").fetchall()
+    entries = [entry for row in rows if isinstance(entry := unseal(row["entry"]), Entry)]
+    if entries:
+        # Sealed, where the state's own copy may have a flipped bit: the server's keys belong to this name.
+        store.set_state(device_id=entries[0].device_id)
+    text = store.state().schema
+    try:
+        if text is not None:
+            adopt(store, msgspec.json.decode(text, type=Schema))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        store.set_state(schema=None, schema_version=None)
+    tables = store.tables()
+    for entry in entries:
+        if entry.resource_type in tables:
+            note_needs(store, tables[entry.resource_type], entry)
 
 
 def _aside(path: Path, clock: Clock) -> Path:

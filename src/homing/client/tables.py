@@ -48,8 +48,9 @@ class Table(msgspec.Struct, frozen=True):
     columns: list[Column]
     app: str = ""
     key: str = "id"
-    merge: Any = None
-    extra: Any = None
+    extra: list[str] = []
+    create: bool = True
+    delete: bool = True
 
 
 class Schema(msgspec.Struct, frozen=True):
@@ -104,7 +105,7 @@ class SyncedTable:
         self.key = self.by_name[wire.key]
         # A change carries its id beside the payload, which need not repeat it.
         self.values = tuple(column for column in self.columns if column is not self.key)
-        self.extra = frozenset(wire.extra or ())
+        self.extra = frozenset(wire.extra)
         self.references = {
             column.name: column.wire.references for column in self.columns if column.wire.references is not None
         }

@@ -83,10 +83,7 @@ CREATE INDEX _outbox_together ON _outbox (together) WHERE together IS NOT NULL;
 CREATE TABLE _batches (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     batch_token TEXT NOT NULL UNIQUE,
-    client_sync_token TEXT,
-    atomic INTEGER NOT NULL,
-    ops TEXT NOT NULL,                          -- JSON list, in the order of the items
-    items TEXT NOT NULL,                        -- JSON list, as it travels
+    batch TEXT NOT NULL,                        -- JSON, as it travels, protected against damage
     held INTEGER NOT NULL DEFAULT 0,            -- the server holds it for review: ask again in a later sync
     tries INTEGER NOT NULL DEFAULT 0
 ) STRICT;

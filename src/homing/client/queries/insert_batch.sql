@@ -1,3 +1,2 @@
 -- A batch is written down before it is sent, whole: a lost answer is asked for again with exactly this.
-INSERT INTO _batches (batch_token, client_sync_token, atomic, ops, items)
-VALUES (:batch_token, :client_sync_token, :atomic, :ops, :items)
+INSERT INTO _batches (batch_token, batch) VALUES (:batch_token, :batch)
