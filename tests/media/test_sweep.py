@@ -9,7 +9,7 @@ import pytest
 from homing.media import sweep, verify_uploads
 from homing.media.folder import Folder
 from homing.media.store import Progress, Store
-from homing.media.sweep import Swept
+from homing.media.sweep import LOOK_MAX, Swept
 from homing.postgres.database import Database
 from tests.media.people import NAMING_TABLE, add_user, begin_upload, put_file
 
@@ -63,6 +63,23 @@ async def test_only_what_is_old_and_unnamed_goes(pages: Database, store: Store) 
         "verified": Progress(0, whole=False),
     }
     assert await sweep(pages, store, now=datetime.now(UTC)) == Swept(uploads=0, parts=0, kept=0)
+
+
+async def test_the_sweep_goes_on_until_nothing_is_left(pages: Database, folder: Folder) -> None:
+    user = await add_user(pages)
+    named = await begin_upload(pages, user, b"data", age=OLD * 2)
+    await put_file(folder, named, b"data")
+    async with pages.connection() as conn:
+        await conn.execute(
+            "INSERT INTO homing.media (key, user_id, filename, content_type, created_at)"
+            " SELECT '20260101/' || lpad(n::text, 32, '0'), %s, 'a', 'text/plain', now() - interval '25 hours'"
+            " FROM generate_series(1, %s) n",
+            [user, LOOK_MAX + 1],
+        )
+        await conn.execute("ALTER TABLE public.pages DISABLE TRIGGER refer")
+        await conn.execute("INSERT INTO public.pages (key) VALUES (%s)", [named])
+    assert await sweep(pages, folder, now=datetime.now(UTC)) == Swept(uploads=LOOK_MAX + 1, parts=0, kept=1)
+    assert await uploads(pages) == [named]
 
 
 async def test_a_file_goes_once_its_last_row_is_gone(pages: Database, store: Store) -> None:

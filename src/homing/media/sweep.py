@@ -20,8 +20,8 @@ from homing.postgres.sql import execute, fetch_all, load
 
 ORPHAN_AGE = timedelta(hours=24)
 """How long an upload may wait to be named: a phone uploads by day and pushes at night."""
-SWEEP_MAX = 1000
-"""Uploads one sweep looks at; the next one goes on."""
+LOOK_MAX = 1000
+"""Uploads looked at in one go: what is kept in memory of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +36,23 @@ class Swept:
 async def sweep(db: Database, store: Store, *, now: datetime, older_than: timedelta = ORPHAN_AGE) -> Swept:
     """Remove orphans. Safe on any number of nodes at once. Raises Problem("unavailable"), having done what it did."""
     before = now - older_than
-    async with db.connection() as conn:
-        keys = await fetch_all(conn, load("homing.media", "read_orphans"), {"before": before, "limit": SWEEP_MAX})
     uploads = kept = 0
-    for (key,) in keys:
-        try:
-            uploads += await _sweep_one(db, store, key=key, before=before)
-        except ForeignKeyViolation:
-            async with db.connection() as conn:
-                kept += await execute(conn, load("homing.media", "keep_upload"), {"key": key})
+    keys = await _read_orphans(db, before)
+    while keys:  # what was looked at is gone or noted as named, so the next look sees others
+        for key in keys:
+            try:
+                uploads += await _sweep_one(db, store, key=key, before=before)
+            except ForeignKeyViolation:
+                async with db.connection() as conn:
+                    kept += await execute(conn, load("homing.media", "keep_upload"), {"key": key})
+        keys = await _read_orphans(db, before) if len(keys) == LOOK_MAX else []
     return Swept(uploads, await store.sweep_parts(before=before), kept)
+
+
+async def _read_orphans(db: Database, before: datetime) -> list[str]:
+    async with db.connection() as conn:
+        rows = await fetch_all(conn, load("homing.media", "read_orphans"), {"before": before, "limit": LOOK_MAX})
+    return [key for (key,) in rows]
 
 
 async def _sweep_one(db: Database, store: Store, *, key: str, before: datetime) -> int:

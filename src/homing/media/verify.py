@@ -6,6 +6,7 @@ arrive where they pass through this server, otherwise here. That the file still 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,8 +16,14 @@ from homing.engine.caller import Caller
 from homing.media.promise import Found, Promise
 from homing.media.store import KEY, Store
 from homing.postgres.database import Database
-from homing.postgres.sql import Connection, fetch_all, fetch_one, load
+from homing.postgres.sql import Connection, execute, fetch_all, fetch_one, load
 from homing.protocol.errors import Problem
+
+ASKED_AT_ONCE = 16
+"""Files whose existence is asked of the store side by side: a bucket takes tens of milliseconds for each."""
+SETTLE_SECONDS_MAX = 600
+"""How long a transaction may wait while one large file of a bucket is read: 512 MiB at a megabyte a second. A push has
+its own, shorter bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +50,16 @@ async def verify_uploads(
     """
     wanted = sorted({key for key in keys if KEY.fullmatch(key)})
     rows = await fetch_all(conn, load("homing.media", "lock_uploads"), {"keys": wanted, "user_id": user_id})
+    uploads = [_Row(*row) for row in rows]
     answers: dict[str, Upload | None] = dict.fromkeys(keys)
-    for row in rows:
-        upload = _Row(*row)
-        try:
-            answers[upload.key] = await _settle(conn, store, upload)
-        except Problem as problem:
-            if problem.code.code != "media_mismatch":
-                raise
+    answers |= await _look_again(store, [row.upload for row in uploads if row.upload is not None])
+    for row in uploads:
+        if row.upload is None:
+            try:
+                answers[row.key] = await _settle(conn, store, row)
+            except Problem as problem:
+                if problem.code.code != "media_mismatch":
+                    raise
     return answers
 
 
@@ -63,7 +72,7 @@ async def complete(db: Database, store: Store, *, caller: Caller, key: str) -> U
         found = await fetch_all(conn, load("homing.media", "lock_uploads"), {"keys": [key], "user_id": caller.user_id})
         if not found:
             raise Problem("not_found")
-        upload = await _settle(conn, store, _Row(*found[0]))
+        upload = await _find_or_settle(conn, store, _Row(*found[0]))
     if upload is None:
         raise Problem("state_conflict", "The file has not arrived, or not all of it.")
     return upload
@@ -73,7 +82,7 @@ async def note_arrival(db: Database, store: Store, *, key: str, found: Found) ->
     """A file has arrived through this server. None where its upload was given up meanwhile."""
     async with db.transaction() as conn:
         row = await fetch_one(conn, load("homing.media", "lock_upload"), {"key": key})
-        return None if row is None else await _settle(conn, store, _Row(*row), measured=found)
+        return None if row is None else await _find_or_settle(conn, store, _Row(*row), measured=found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +98,35 @@ class _Row:
     found_sha256: bytes | None
     completed_at: datetime | None
 
+    @property
+    def upload(self) -> Upload | None:
+        """What was settled before; None where nothing was."""
+        if self.found_size is None or self.found_sha256 is None or self.completed_at is None:
+            return None
+        return Upload(self.key, self.filename, self.content_type, self.found_size, self.found_sha256, self.completed_at)
+
+
+async def _find_or_settle(conn: Connection, store: Store, row: _Row, *, measured: Found | None = None) -> Upload | None:
+    if row.upload is not None:
+        return (await _look_again(store, [row.upload]))[row.key]
+    await execute(conn, load("homing.media", "allow_settling"), {"seconds": f"{SETTLE_SECONDS_MAX}s"})
+    return await _settle(conn, store, row, measured=measured)
+
+
+async def _look_again(store: Store, uploads: Sequence[Upload]) -> dict[str, Upload | None]:
+    """The uploads, settled before, by key; None where the store lost the file or was restored to a time before it."""
+    places = asyncio.Semaphore(ASKED_AT_ONCE)
+
+    async def look(upload: Upload) -> Upload | None:
+        async with places:
+            size = await store.size(upload.key)
+        return upload if size == upload.size_bytes else None
+
+    found = await asyncio.gather(*(look(upload) for upload in uploads))
+    return {upload.key: again for upload, again in zip(uploads, found, strict=True)}
+
 
 async def _settle(conn: Connection, store: Store, row: _Row, *, measured: Found | None = None) -> Upload | None:
-    if row.completed_at is not None and row.found_size is not None and row.found_sha256 is not None:
-        if await store.size(row.key) != row.found_size:
-            return None  # the store lost it, or was restored to a time before it
-        return Upload(row.key, row.filename, row.content_type, row.found_size, row.found_sha256, row.completed_at)
     promise = Promise(row.filename, row.content_type, row.size_bytes, row.sha256, store.bytes_max)
     found = await store.settle(row.key, promise, measured=measured)
     if found is None:
