@@ -34,7 +34,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     media_stall_seconds_max: int = 60
     """Seconds an upload's sender may say nothing. Then it is told to go on later, and its memory is free."""
     telemetry_metrics_max: int = 1000
-    """Metrics of one batch of telemetry: an hour of twenty sensors, written in some ten milliseconds."""
+    """Metrics of one batch of telemetry: an hour of some sensors, written in less than a tenth of a second."""
     token_xids_max: int = 2000
     """Running transactions a token names one by one. With more, it falls back to the lowest: some rows come twice."""
     token_bytes_max: int = 16 * 2**10
