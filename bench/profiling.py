@@ -11,23 +11,26 @@ import pstats
 import signal
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bench.cluster import Cluster, cluster
 from bench.contenders import pull
-from bench.contenders.homing import DATABASE, Homing, homing
+from bench.contenders.homing import DATABASE, Homing, User, homing
 from bench.load import drive
 from bench.measures import pull as pulls
 from bench.measures import push as pushes
+from bench.measures.scopes import wide_user
 from bench.meter import Meter
 
-SUBJECTS = ("push", "pull", "delta")
+SUBJECTS = ("push", "pull", "delta", "scopes")
 TOP = 45
 ITEMS = 20_000
 DELTAS = 2_000
+WIDE_DELTAS = 100
+SCOPES = 10_000
 DUMP_SECONDS = 20
 STATISTICS = {"shared_preload_libraries": "pg_stat_statements", "pg_stat_statements.track": "all"}
 STATEMENTS = """
@@ -45,18 +48,21 @@ def profile(subject: str, *, rows: int, clients: int) -> str:
         with homing(postgres, profile=dump) as server:
             server.fill(rows)
             server.run("CREATE EXTENSION pg_stat_statements")
-            _work(server, subject, clients)  # warm-up
-            plain = _measured(postgres, server, subject, clients)
+            # Empty deltas are asked for by the user with one scope, or by one with very many.
+            user = wide_user(server, SCOPES, 10) if subject == "scopes" else server.worker
+            work = partial(_work, server, subject, clients, user)
+            work()  # warm-up
+            plain = _measured(postgres, server, subject, work)
             server.run("SELECT pg_stat_statements_reset()")
             os.kill(server.pid, signal.SIGUSR1)
-            _work(server, subject, clients)
+            work()
             statements = postgres.run(DATABASE, STATEMENTS)
             os.kill(server.pid, signal.SIGUSR2)
             _wait_for(dump)
         return "\n".join([plain, "", _python(dump), "", "PostgreSQL, by statement:", *_lines(statements)])
 
 
-def _work(server: Homing, subject: str, clients: int) -> None:
+def _work(server: Homing, subject: str, clients: int, user: User) -> None:
     match subject:
         case "push":
             seeds = [time.monotonic_ns() + number for number in range(clients)]
@@ -64,25 +70,25 @@ def _work(server: Homing, subject: str, clients: int) -> None:
         case "pull":
             drive(clients, partial(pulls.prepare, server, 1000))
         case _:
-            drive(clients, partial(_prepare_deltas, server))
+            token = pull(user.client(0), None, 5000).token
+            drive(clients, partial(_prepare_deltas, user, token, WIDE_DELTAS if subject == "scopes" else DELTAS))
 
 
-def _prepare_deltas(server: Homing, number: int) -> Any:
-    client = server.client(number)
-    token = pull(client, None, 5000).token
+def _prepare_deltas(user: User, token: str | None, deltas: int, number: int) -> Callable[[], None]:
+    client = user.client(number)
 
     def run() -> None:
-        for _ in range(DELTAS):
+        for _ in range(deltas):
             client.page(token, 1000)
 
     return run
 
 
-def _measured(postgres: Cluster, server: Homing, subject: str, clients: int) -> str:
+def _measured(postgres: Cluster, server: Homing, subject: str, work: Callable[[], None]) -> str:
     with Meter({"server": server.pid, "PostgreSQL": postgres.pid}) as meter:
-        _work(server, subject, clients)
+        work()
     cpu = ", ".join(f"{name} CPU {used:.2f} s" for name, used in meter.cpu.items())
-    return f"{subject}, {clients} client(s), without the profiler: {meter.seconds:.2f} s with preparation, {cpu}"
+    return f"{subject}, without the profiler: {meter.seconds:.2f} s with preparation, {cpu}"
 
 
 def _wait_for(dump: Path) -> None:

@@ -65,14 +65,23 @@ def scopes(bench: Bench) -> Iterator[Figure]:
     if bench.homing is None:
         return
     count = bench.plan.scopes
-    teams = [uuid.UUID(int=FIRST_TEAM + number) for number in range(count + 1)]
-    bench.homing.run(FILL, {"teams": teams, "rows": bench.plan.rows_per_scope})
-    bench.homing.run("VACUUM ANALYZE bench.items")
-    user = bench.homing.user("wide", devices=2, teams=teams[:count])
-    bench.homing.run("VACUUM ANALYZE bench.members")
-    wide = _Wide(bench.homing, user, teams[:count], user.client(0), user.client(1))
-    for figures in (_fresh(bench, wide), _deltas(bench, wide), _grants(bench, wide, teams[count])):
+    user = wide_user(bench.homing, count, bench.plan.rows_per_scope)
+    wide = _Wide(bench.homing, user, _teams(count), user.client(0), user.client(1))
+    for figures in (_fresh(bench, wide), _deltas(bench, wide), _grants(bench, wide, _teams(count + 1)[count])):
         yield from figures
+
+
+def wide_user(homing: Homing, scopes: int, rows_per_scope: int) -> User:
+    """A user with two devices who holds ``scopes`` teams, each with its rows. One team more has rows and nobody."""
+    homing.run(FILL, {"teams": _teams(scopes + 1), "rows": rows_per_scope})
+    homing.run("VACUUM ANALYZE bench.items")
+    user = homing.user("wide", devices=2, teams=_teams(scopes))
+    homing.run("VACUUM ANALYZE bench.members")
+    return user
+
+
+def _teams(count: int) -> list[uuid.UUID]:
+    return [uuid.UUID(int=FIRST_TEAM + number) for number in range(count)]
 
 
 def _fresh(bench: Bench, wide: _Wide) -> Iterator[Figure]:
