@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
@@ -27,6 +27,8 @@ TYPE = "at+jwt"  # RFC 9068: no other kind of token passes for an access token
 ALGORITHM = "HS256"
 BYTES_MAX = 4096
 """Longer ones are not ours."""
+SECONDS_MAX = 3600
+"""No setting makes tokens that live longer."""
 CLOCK_SKEW = timedelta(seconds=60)
 """How far the clocks of two nodes may differ before one refuses what the other just issued."""
 VERIFIED_MAX = 10_000
@@ -93,13 +95,13 @@ def read_access(keys: Keys, token: str, *, tenant: str, now: datetime) -> Claims
             del keys.verified[next(iter(keys.verified))]
         keys.verified[token] = found
     claims, until = found
-    if now >= until:
+    if now.timestamp() >= until:
         keys.verified.pop(token, None)
         raise Problem("unauthenticated", "The access token is expired.")
     return claims
 
 
-def _verify(keys: Keys, token: str, tenant: str, now: datetime) -> tuple[Claims, datetime]:
+def _verify(keys: Keys, token: str, tenant: str, now: datetime) -> tuple[Claims, int]:
     if len(token) > BYTES_MAX or not token.isascii() or not _canonical(token):
         raise Problem("unauthenticated")
     try:
@@ -108,7 +110,7 @@ def _verify(keys: Keys, token: str, tenant: str, now: datetime) -> tuple[Claims,
         payload = msgspec.convert(decoded.claims, _Payload)
     except (JoseError, msgspec.ValidationError, ValueError):
         raise Problem("unauthenticated") from None
-    if payload.aud != tenant or now.timestamp() < payload.nbf:
+    if payload.aud != tenant or now.timestamp() < payload.nbf or payload.exp > payload.iat + SECONDS_MAX:
         raise Problem("unauthenticated")
     claims = Claims(
         user_id=payload.sub,
@@ -118,7 +120,7 @@ def _verify(keys: Keys, token: str, tenant: str, now: datetime) -> tuple[Claims,
         session_id=payload.sid,
         device_name=payload.device,
     )
-    return claims, datetime.fromtimestamp(payload.exp, UTC)
+    return claims, payload.exp
 
 
 def _canonical(token: str) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from uuid import UUID
 
 from homing.engine.caller import Claims
@@ -24,13 +23,14 @@ SECRET_BYTES = 32
 class Keys:
     """Secrets by key id, the newest first: of access tokens (and refresh tokens), of sync tokens, of media URLs.
 
-    ``verified`` remembers access tokens whose signature was checked (see ``access.py``): it belongs to these keys.
+    ``verified`` remembers access tokens whose signature was checked, with their expiry in Unix seconds (see
+    ``access.py``): it belongs to these keys.
     """
 
     access: Mapping[str, bytes]
     token: Mapping[str, bytes]
     media: Mapping[str, bytes]
-    verified: dict[str, tuple[Claims, datetime]] = field(default_factory=dict, repr=False)
+    verified: dict[str, tuple[Claims, int]] = field(default_factory=dict, repr=False)
 
 
 async def load_keys(db: Database) -> Keys:

@@ -15,6 +15,7 @@ from psycopg.rows import class_row
 from homing.accounts import passwords, sessions
 from homing.accounts.passwords import Verdict
 from homing.accounts.sessions import Session
+from homing.accounts.users import spell_login
 from homing.postgres.database import Database
 from homing.postgres.sql import Connection, execute, fetch_one, load
 from homing.protocol.errors import Problem
@@ -39,7 +40,7 @@ async def login(
     session_days_max: int,
 ) -> Session:
     """Open a session. Raises Problem: invalid_credentials, device_revoked."""
-    account = await _find(db, login)
+    account = await _find(db, spell_login(login))
     verdict = await passwords.verify(account.password_hash if account else None, password)
     if account is None or not account.is_active or verdict is Verdict.WRONG:
         raise Problem("invalid_credentials")

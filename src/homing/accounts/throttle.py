@@ -22,6 +22,7 @@ class Throttle:
 
     attempts: int
     seconds: float
+    keys_max: int = KEYS_MAX
     _spent: OrderedDict[str, tuple[float, float]] = field(default_factory=OrderedDict)
 
     def take(self, key: str, *, now: float) -> None:
@@ -44,7 +45,7 @@ class Throttle:
         self._spent.pop(key, None)
         if spent <= 0:
             return
-        if len(self._spent) >= KEYS_MAX:
+        if len(self._spent) >= self.keys_max:
             self._spent.popitem(last=False)
         self._spent[key] = (spent, now)
 

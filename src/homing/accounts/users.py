@@ -154,9 +154,14 @@ async def _keep_an_owner(conn: Connection, user_id: UUID) -> None:
         raise Problem("state_conflict", "This is the last active owner; make another one first.")
 
 
+def spell_login(login: str) -> str:
+    """A login as it is stored, whichever keyboard it was typed on."""
+    return unicodedata.normalize("NFKC", login).strip()
+
+
 def check_login(login: str) -> str:
-    """A login as it is stored. Raises Problem("invalid_envelope")."""
-    login = unicodedata.normalize("NFKC", login).strip()
+    """A login that somebody may have, as it is stored. Raises Problem("invalid_envelope")."""
+    login = spell_login(login)
     printable = all(character.isprintable() and not character.isspace() for character in login)
     if not 0 < len(login) <= LOGIN_MAX or not printable or login.startswith("@") or login.endswith("@"):
         raise Problem(
