@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import psycopg
+
 from homing.settings import Settings
 from tests.fixtures.accounts import Person, SignIn
 from tests.fixtures.server import Server
