@@ -16,7 +16,7 @@ from tests.fixtures.engine import both_servers
 ACTOR, DEVICE = uuid4(), uuid4()
 AS_SOMEBODY = "SELECT set_config('homing.actor', %s::text, true), set_config('homing.device', %s::text, true)"
 HISTORY = """
-SELECT row_id, version, action::text, actor, device_id, changes FROM homing.history ORDER BY row_id, version, action
+SELECT row_id, version, action::text, actor, device_id, changes FROM homing.history ORDER BY row_id, at
 """
 
 
