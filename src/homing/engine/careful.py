@@ -118,8 +118,12 @@ def verdict_of(error: psycopg.Error, table: BoundTable, work: Work) -> Verdict:
             # A row that the caller may see was found before (meet.py); of another nothing is told but this.
             return Verdict("error", "not_found", "This id cannot be used; leave it to the server to give one.")
         case errors.UniqueViolation() | errors.ExclusionViolation():
+            made = work.item is not None and work.item.action == "create"
             return Verdict(
-                "conflict", "unique", f"Another row has this value already ({diag.constraint_name}).", row_id=row
+                "conflict",
+                "unique",
+                f"Another row has this value already ({diag.constraint_name}).",
+                row_id=None if made else row,
             )
         case errors.ForeignKeyViolation() if work.item is not None and work.item.action == "delete":
             return Verdict("error", "still_referenced", "Other rows still refer to this one.", row_id=row)

@@ -17,7 +17,7 @@ from psycopg import sql
 from homing.engine import careful
 from homing.engine.caller import Caller, Claims
 from homing.engine.engine import Engine
-from homing.engine.items import Work, read_all, resolve
+from homing.engine.items import Work, read_all
 from homing.engine.meet import Meeting, meet
 from homing.engine.statement import Statement
 from homing.engine.tables import BoundTable
@@ -266,8 +266,7 @@ async def write_one(
     claims = Claims(caller.user_id, caller.role, caller.tenant, caller.platform, caller.session_id, caller.device_name)
     works = read_all([raw], engine.bound.by_resource_type, engine.limits, now=engine.clock())
     meeting = Meeting(engine, claims, UUID(int=0), None, engine.clock(), None, atomic=False)
-    resolve(works, {})
-    await meet(conn, meeting, works, careful=True)
+    await meet(conn, meeting, works, {}, careful=True)
     await careful.apply(conn, meeting, works)
     return works[0]
 

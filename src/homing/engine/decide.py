@@ -16,7 +16,7 @@ from homing.engine.base import Since, Standing, Wanted
 from homing.engine.items import Work, base_version, is_patch
 from homing.engine.merge import Overlap, Theirs, merge
 from homing.engine.tables import BoundTable
-from homing.engine.values import read_row, same
+from homing.engine.values import same
 from homing.protocol.messages import Item
 from homing.protocol.token import Snapshot
 
@@ -132,7 +132,7 @@ def _decide_change(
     assert standing.values is not None
     server = standing.values
     version = base_version(item)
-    if version is not None and item.base is None and version > standing.version:
+    if version is not None and version > standing.version:
         return Conflict("stale_epoch", tuple(edit.values), None)
     base: Mapping[str, Any] | None
     theirs: dict[str, Theirs] = {}
@@ -140,9 +140,7 @@ def _decide_change(
     if is_patch(item.base, item.action, item.client_version):
         base = server
     elif item.base is not None and item.base.row is not None:
-        given = read_row(bytes(item.base.row).decode())
-        if not isinstance(given, dict):
-            return Refused("invalid_value", "base.row must be an object", "/base/row")
+        given = item.base.row
         base = {**server, **given}
         assert work.edited_at is not None
         theirs = {

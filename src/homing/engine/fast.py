@@ -8,7 +8,7 @@ write) raises ``NeedsCareError``: the batch is rolled back and done again the ca
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -59,6 +59,7 @@ def plan(meeting: Meeting, works: Sequence[Work]) -> list[Group]:
         assert isinstance(outcome, decide.Create | decide.Update | decide.Delete)
         group, row = to_write(work, outcome)
         standing = meeting.standing(work)
+        standing.level = max([standing.level, *_levels_referred(meeting, work, outcome)])
         level, place = standing.level, order[group.table.id]
         signature = (
             level,
@@ -71,6 +72,21 @@ def plan(meeting: Meeting, works: Sequence[Work]) -> list[Group]:
         row.version = standing.version
         groups.setdefault(signature, group).rows.append(row)
     return [groups[signature] for signature in sorted(groups, key=lambda signature: signature[:3])]
+
+
+def _levels_referred(
+    meeting: Meeting, work: Work, outcome: decide.Create | decide.Update | decide.Delete
+) -> Iterator[int]:
+    """Levels after those of the rows of the same table that an edit refers to: a statement does not see its own rows,
+    so a tree made in one batch is written generation by generation."""
+    assert work.table is not None
+    if isinstance(outcome, decide.Delete):
+        return
+    for name, reference in work.table.references.items():
+        if reference.table == work.table.name and name in outcome.values:
+            referred = meeting.standings.get((work.table.id, str(outcome.values[name])))
+            if referred is not None:
+                yield referred.level
 
 
 def _plan_plain(groups: dict[tuple[Any, ...], Group], order: Mapping[int, int], work: Work) -> None:

@@ -161,6 +161,8 @@ def _check_base(work: Work, item: Item) -> None:
     named = [base.version is not None, base.token is not None, base.row is not None, base.none, base.absent]
     if sum(named) != 1:
         work.refuse("invalid_value", "base names exactly one of version, token, row, none, absent", "/base")
+    elif base.version is not None and not 0 <= base.version < 2**31:
+        work.refuse("invalid_value", "base.version must be 0 to 2147483647", "/base/version")
     elif base.absent and item.action != "create":
         work.refuse("invalid_value", "base.absent belongs to a create", "/base")
 
@@ -211,7 +213,8 @@ def correct_times(works: Sequence[Work], offset: timedelta, now: datetime) -> No
 
 
 def references(works: Sequence[Work]) -> set[str]:
-    """Every string that may be a temp id: own ones, row ids, and references to rows of synced tables."""
+    """Every string that may be a temp id: own ones, row ids, and references to rows of synced tables. None with NUL,
+    which no temp id has and PostgreSQL does not take."""
     found: set[str] = set()
     for work in works:
         if work.verdict is not None or work.table is None:
@@ -224,12 +227,12 @@ def references(works: Sequence[Work]) -> set[str]:
             raw = work.members.get(name)
             if raw is not None and (text := key_text(raw)) is not None:
                 found.add(text)
-    return found
+    return {text for text in found if "\x00" not in text}
 
 
 def resolve(works: Sequence[Work], known: Mapping[str, str]) -> None:
     """Replace temp ids by real ones: ``known`` from earlier batches, and creates of this batch in order. Gives every
-    create of a uuid-keyed table its id. A reference to a create that failed is ``dependency_failed``."""
+    create its id that has none yet. A reference to a create that failed is ``dependency_failed``."""
     here: dict[str, Work] = {}
     own = {work.temp_id for work in works if work.item is not None and work.item.action == "create"} - {None}
     for work in works:
@@ -266,25 +269,28 @@ def _resolve_one(
             return None
         return text
 
+    itself: list[str] = []
     for name in table.references:
         raw = work.members.get(name)
         text = key_text(raw) if raw is not None else None
         if text is None:
             continue
         if text == work.temp_id and creates:
-            continue  # a row that refers to itself: filled in below, when it has its id
+            itself.append(name)  # filled in below, when the row has its id
+            continue
         found = real(text, f"/{name}")
         if found is None:
             return
-        if found != text:
-            work.members[name] = msgspec.Raw(msgspec.json.encode(found))
-            work.replaced = True
-    if creates:
-        if work.given_id is not None and work.given_id not in (work.temp_id, *known):
-            work.row_id = work.given_id
-        elif table.key_type == "uuid" or table.key_default is None:
-            work.row_id = new_key()
+        if found == text and name not in table.declared.named and _is_no_key(table, name, text):
+            work.refuse("dependency_failed", f"/{name} refers to {text!r}, which was not created", f"/{name}")
             return
+        if found != text:
+            _refer(work, table, name, found)
+    if creates:
+        if not is_numbered(work, known):
+            work.row_id = work.given_id
+        elif work.row_id is None:
+            work.row_id = new_key()
     elif work.given_id is not None:
         work.row_id = real(work.given_id, "/id")
     if work.row_id is not None and work.verdict is None:
@@ -295,6 +301,32 @@ def _resolve_one(
                 work.refuse("invalid_value", f"id is no valid {table.key_type}", "/id")
             else:
                 work.refuse("not_found", "there is no such row")
+    for name in itself:
+        if work.row_id is not None:
+            _refer(work, table, name, work.row_id)
+
+
+def _is_no_key(table: BoundTable, name: str, text: str) -> bool:
+    """Whether a reference can be no key at all, so that it must be a temp id of which nothing is known."""
+    column = table.columns.get(name)
+    if column is None or "\x00" in text:
+        return False
+    if column.wire.kind == "uuid":
+        return _uuid(text) is None
+    return column.wire.kind in ("integer", "bigint") and re.fullmatch(r"[+-]?[\d.]+", text) is None
+
+
+def is_numbered(work: Work, known: Mapping[str, str]) -> bool:
+    """Whether the server gives a create its key: the client gave none, or a temp id."""
+    return work.given_id is None or work.given_id == work.temp_id or work.given_id in known
+
+
+def _refer(work: Work, table: BoundTable, name: str, key: str) -> None:
+    """Put a row's key in the place of its temp id, as the column's type is written on the wire."""
+    column = table.columns.get(name)
+    number = column is not None and column.wire.kind == "integer" and re.fullmatch(r"-?\d+", key)
+    work.members[name] = msgspec.Raw(msgspec.json.encode(int(key) if number else key))
+    work.replaced = True
 
 
 def new_key() -> str:
@@ -305,15 +337,19 @@ def new_key() -> str:
     return f"{stamp[:8]}-{stamp[8:]}-7{noise[:3]}-{variant}{noise[4:7]}-{noise[7:19]}"
 
 
+def _uuid(text: str) -> str | None:
+    if _UUID.fullmatch(text):
+        return text
+    try:
+        return str(UUID(text)) if len(text) in (32, 36) else None
+    except ValueError:
+        return None
+
+
 def canonical_key(table: BoundTable, text: str) -> str | None:
     """The one spelling of a row's key, None where it cannot be a key of this table."""
     if table.key_type == "uuid":
-        if _UUID.fullmatch(text):
-            return text
-        try:
-            return str(UUID(text)) if len(text) in (32, 36) else None
-        except ValueError:
-            return None
+        return _uuid(text)
     if table.key_type in ("integer", "bigint", "smallint"):
         bits = {"smallint": 15, "integer": 31, "bigint": 63}[table.key_type]
         if re.fullmatch(r"-?(0|[1-9]\d{0,18})", text) and -(2**bits) <= int(text) < 2**bits:

@@ -21,7 +21,7 @@ from homing.engine import values as value_codec
 from homing.engine.base import Since, Standing, Wanted
 from homing.engine.caller import Claims
 from homing.engine.engine import Engine
-from homing.engine.items import Verdict, Work, base_version, key_text
+from homing.engine.items import Verdict, Work, base_version, is_numbered, key_text, resolve
 from homing.engine.pull import read_token
 from homing.engine.tables import BoundTable
 from homing.engine.values import Values
@@ -69,12 +69,16 @@ class Meeting:
         self.conflicts.clear()
 
 
-async def meet(conn: Connection, meeting: Meeting, works: Sequence[Work], *, careful: bool) -> None:
-    """Step 2: values checked, ids given, rows locked, history read, the applications' ``prepare`` hooks run."""
+async def meet(
+    conn: Connection, meeting: Meeting, works: Sequence[Work], known: Mapping[str, str], *, careful: bool
+) -> None:
+    """Step 2: ids given, temp ids replaced (``known`` are earlier batches'), values checked, rows locked, history read,
+    the applications' ``prepare`` hooks run."""
     meeting.tables = _tables(meeting.engine, works)
     if meeting.atomic:
         await conn.execute("SAVEPOINT homing_works")
-    await _give_ids(conn, meeting, works)
+    await _give_ids(conn, meeting, works, known)
+    resolve(works, known)
     await _find_named(conn, meeting, works)
     chained = _chained(works)
     for work in _open(works):
@@ -90,6 +94,9 @@ def _is_plain(work: Work, chained: Set[str | None]) -> bool:
     if work.item is None or work.table is None or work.item.action != "create" or work.replaced:
         return False
     declared = work.table.declared
+    references = work.table.references
+    if any(name in references and references[name].table == work.table.name for name in work.members):
+        return False
     looked_into = declared.prepare or declared.checks or declared.effects or work.item.base is not None
     return not looked_into and work.row_id not in chained
 
@@ -123,10 +130,17 @@ def _tables(engine: Engine, works: Sequence[Work]) -> tuple[BoundTable, ...]:
     return tuple(table for table in engine.bound.tables if table.id in used)
 
 
-async def _give_ids(conn: Connection, meeting: Meeting, works: Sequence[Work]) -> None:
-    """Keys for creates of tables that number their rows themselves."""
+async def _give_ids(conn: Connection, meeting: Meeting, works: Sequence[Work], known: Mapping[str, str]) -> None:
+    """Keys for creates of tables that number their rows themselves: first, so that others can refer to them."""
     for table in meeting.tables:
-        waiting = [w for w in _open(works) if w.table is table and w.row_id is None]
+        if table.key_type == "uuid" or table.key_default is None:
+            continue
+        waiting = [
+            work
+            for work in _open(works)
+            if work.table is table and work.item is not None and work.item.action == "create"
+            if is_numbered(work, known)
+        ]
         if not waiting:
             continue
         cursor = await meeting.engine.readers.new_ids(table).run(conn, {"count": len(waiting)})
@@ -180,8 +194,6 @@ def _read_values(meeting: Meeting, work: Work) -> None:
                 work.refuse("forbidden", f"this role may not create a {table.resource_type}")
                 return
         else:
-            for name in table.references:
-                _fill_self(work, name)
             payload = None if work.replaced else bytes(item.payload)
             found = value_codec.read(table, work.members, writable, payload=payload)
             if not isinstance(found, Values):
@@ -198,16 +210,6 @@ def _read_values(meeting: Meeting, work: Work) -> None:
         extra=work.values.extra,
         index=work.index,
     )
-
-
-def _fill_self(work: Work, name: str) -> None:
-    """A row that refers to itself by its own temp id."""
-    raw = work.members.get(name)
-    if raw is None or work.temp_id is None or work.item is None or work.item.action != "create":
-        return
-    if bytes(raw) == msgspec.json.encode(work.temp_id):
-        work.members[name] = msgspec.Raw(msgspec.json.encode(work.row_id))
-        work.replaced = True
 
 
 def _read_seen(meeting: Meeting, work: Work, token: str | bool) -> None:
@@ -359,7 +361,7 @@ def conflict(meeting: Meeting, work: Work, outcome: decide.Conflict) -> None:
     assert table is not None
     assert item is not None
     standing = meeting.standing(work)
-    message = _conflict_message(outcome, standing, item.client_version)
+    message = _conflict_message(outcome, standing, base_version(item))
     server = None if standing.values is None else msgspec.json.encode(standing.values)
     work.verdict = Verdict(
         "conflict",
@@ -381,7 +383,7 @@ def conflict(meeting: Meeting, work: Work, outcome: decide.Conflict) -> None:
             "server_payload": standing.values,
             "client_payload": msgspec.Raw(_client_payload(work)),
             "base_payload": None if outcome.base is None else dict(outcome.base),
-            "base_version": item.client_version,
+            "base_version": base_version(item),
             "server_version": standing.version,
             "fields": list(outcome.fields),
             "action": item.action,
@@ -407,7 +409,7 @@ def decided(
             "server_payload": server,
             "client_payload": msgspec.Raw(_client_payload(work)),
             "base_payload": None if base_row is None else dict(base_row),
-            "base_version": item.client_version,
+            "base_version": base_version(item),
             "server_version": standing.version,
             "fields": sorted(policies),
             "action": item.action,
@@ -436,5 +438,7 @@ def _conflict_message(outcome: decide.Conflict, standing: Standing, client_versi
             return "The row was deleted; the edit is kept for the office."
         case "exists":
             return "A row with this id exists already."
+        case _ if client_version is None:
+            return f"The row changed since it was read: server_version={standing.version}"
         case _:
             return f"Version mismatch: server_version={standing.version}, client_version={client_version}"

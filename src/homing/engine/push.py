@@ -31,7 +31,7 @@ import psycopg
 from homing.engine import careful, fast, record
 from homing.engine.caller import Claims
 from homing.engine.engine import Engine
-from homing.engine.items import Work, correct_times, read_all, references, resolve
+from homing.engine.items import Work, correct_times, read_all, references
 from homing.engine.meet import Meeting, meet
 from homing.engine.pull import format_time, read_token
 from homing.engine.record import results_of, stored_results
@@ -188,8 +188,7 @@ async def _attempt(
         record.hold(works)
     else:
         fresh, twins = _twins(works)
-        resolve(fresh, known)
-        await meet(conn, meeting, fresh, careful=carefully)
+        await meet(conn, meeting, fresh, known, careful=carefully)
         groups = await _judge(conn, meeting, fresh, carefully=carefully)
         for twin, first in twins:
             assert first.verdict is not None
@@ -290,9 +289,12 @@ async def _says_the_same(conn: Connection, batch: UUID, request: PushRequest) ->
                 "action": item.action,
                 "payload": item.payload,
                 "client_version": item.client_version,
+                "client_temp_id": item.client_temp_id,
+                "base": item.base,
             }
         )
-    params = {"batch": batch, "atomic": request.atomic, "items": msgspec.json.encode(given).decode()}
+    items = msgspec.json.encode(given).decode()
+    params = {"batch": batch, "atomic": request.atomic, "count": len(given), "items": items}
     try:
         row = await (await conn.execute(load(__package__, "same_batch"), params)).fetchone()
     except psycopg.DataError:

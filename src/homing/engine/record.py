@@ -34,6 +34,7 @@ class _Kept(msgspec.Struct, kw_only=True):
     merged: bool
     conflict_id: UUID | None
     base: Any
+    details: Any
     edited_at: Any
     quarantined: bool
 
@@ -83,18 +84,29 @@ def _kept(work: Work) -> _Kept:
         merged=verdict.merged,
         conflict_id=verdict.conflict_id,
         base=None if item is None else item.base,
+        details=details_of(verdict),
         edited_at=work.edited_at if item is not None and item.edited_at is not None else None,
         quarantined=refused and verdict.code not in _CONSEQUENCES,
     )
 
 
+def details_of(verdict: Verdict) -> dict[str, Any] | None:
+    """What a verdict says that is kept nowhere else, so that a retry is answered with every word of it."""
+    details: dict[str, Any] = {}
+    if verdict.path is not None:
+        details["path"] = verdict.path
+    if verdict.server_payload is not None and verdict.conflict_id is None:
+        details["server_payload"] = msgspec.Raw(verdict.server_payload)
+    return details or None
+
+
 def _payload(work: Work) -> msgspec.Raw:
-    """The payload as sent. What jsonb cannot hold (NUL, not JSON at all) is kept as a JSON text of it."""
+    """The payload as sent. What jsonb cannot hold (NUL, not JSON at all, null) is kept as a JSON text of it."""
     raw = bytes(work.item.payload) if work.item is not None else work.raw
     if work.item is None or (work.verdict is not None and work.verdict.status == "error"):
         try:
             msgspec.json.decode(raw)
-            fit = b"\\u0000" not in raw
+            fit = b"\\u0000" not in raw and raw.strip() != b"null"
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             fit = False
         if not fit:
@@ -171,6 +183,7 @@ async def stored_results(conn: Connection, batch: UUID) -> list[Result]:
                 status,
                 code,
                 message,
+                path,
                 row_id=row_id,
                 version=version,
                 merged=merged,
@@ -178,5 +191,5 @@ async def stored_results(conn: Connection, batch: UUID) -> list[Result]:
                 server_payload=payload.encode() if payload is not None and payload != "null" else None,
             ),
         )
-        for n, temp_id, status, row_id, version, merged, conflict_id, code, message, payload in rows
+        for n, temp_id, status, row_id, version, merged, conflict_id, code, message, payload, path in rows
     ]

@@ -14,7 +14,7 @@ import msgspec
 from homing.engine import careful, record
 from homing.engine.caller import Caller, Claims
 from homing.engine.engine import Engine
-from homing.engine.items import Verdict, Work, correct_times, read_all, references, resolve
+from homing.engine.items import Verdict, Work, correct_times, read_all, references
 from homing.engine.meet import Meeting, meet
 from homing.postgres.sql import Connection, load
 from homing.protocol.errors import Problem
@@ -74,8 +74,7 @@ async def _replay(engine: Engine, conn: Connection, caller: Caller, batch: UUID,
         )
         known = {r[0]: r[4] for r in await cursor.fetchall() if r[1] == "create" and r[3] == "ok" and r[4]}
     meeting = Meeting(engine, claims, batch, device_id, now, None, atomic=atomic and item is None)
-    resolve(works, known)
-    await meet(conn, meeting, works, careful=True)
+    await meet(conn, meeting, works, known, careful=True)
     await careful.apply(conn, meeting, works)
     if meeting.atomic and (culprit := next((w for w in works if w.verdict and w.verdict.status != "ok"), None)):
         await meeting.undo(conn)
@@ -129,6 +128,7 @@ def _verdicts(works: list[Work], ids: dict[int, UUID]) -> str:
             "code": work.verdict.code,
             "merged": work.verdict.merged,
             "conflict_id": work.verdict.conflict_id,
+            "details": record.details_of(work.verdict),
         }
         for work in works
         if work.verdict is not None and not work.verdict.stored

@@ -24,6 +24,13 @@ from homing.postgres.codec import Check, json_problem, sentence
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
+_FORMS = {
+    "timestamp": "expected a time like 2025-12-22T12:34:56Z, with an offset and at most 6 digits of a second",
+    "local_timestamp": "expected a time like 2025-12-22T12:34:56, without an offset, with at most 6 digits of a second",
+    "time": "expected a time of day like 12:34:56, with at most 6 digits of a second",
+}
+"""What a text should have looked like, for the types whose form is a pattern."""
+
 
 @dataclass(slots=True)
 class Values:
@@ -170,6 +177,8 @@ def _read_each(table: BoundTable, given: dict[str, msgspec.Raw], writable: Colum
             value = decoders[name].decode(raw)
         except msgspec.ValidationError as error:
             words, path = sentence(error)
+            if "matching regex" in words:
+                words = _FORMS[columns[name].wire.kind]
             return Refusal("invalid_value", f"{name}: {words}", f"/{name}{path or ''}")
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return Refusal("invalid_value", f"{name}: not a value that can be kept", f"/{name}")

@@ -215,12 +215,16 @@ def _referred(group: Group, by_name: Mapping[str, BoundTable], alias: str | None
             continue
         target = by_name[reference.table]
         value = sql.Identifier(alias, name) if alias else sql.Identifier("homing_row", name)
+        own = alias is None and target is table and reference.to_column == table.key.name
         parts.append(
             sql.SQL(
-                "({v} IS NULL OR EXISTS (SELECT FROM {target} AS homing_target"
+                "({v} IS NULL OR {itself} OR EXISTS (SELECT FROM {target} AS homing_target"
                 " WHERE homing_target.{to} = {v} AND {held}))"
             ).format(
                 v=value,
+                itself=sql.SQL("{} = {}").format(value, sql.Identifier("homing_row", table.key.name))
+                if own
+                else sql.SQL("false"),
                 to=sql.Identifier(reference.to_column),
                 target=target.qualified,
                 held=target.held_sql(),

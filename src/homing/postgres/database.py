@@ -21,6 +21,7 @@ import logging
 import select
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from itertools import count
 from time import monotonic
 from types import MappingProxyType
 from uuid import UUID
@@ -239,6 +240,17 @@ async def _commit(conn: Connection) -> None:
         raise RuntimeError("a statement of this transaction failed and its error was swallowed: nothing was committed")
 
 
+_failures = count()
+
+
+def _rollback(*, failed: bool) -> sql.SQL | sql.Composed:
+    """After a failure, a text psycopg has not seen: only then does it look at the answer, and forget what it prepared.
+
+    It must forget, because statements that followed the failure in a pipeline were never prepared by the server, while
+    psycopg believes they were: without this, each would fail on this connection for ever."""
+    return sql.SQL("ROLLBACK -- {}").format(next(_failures)) if failed else sql.SQL("ROLLBACK")
+
+
 async def _clean_and_put(pool: AsyncConnectionPool[Connection], conn: Connection) -> None:
     status = conn.pgconn.transaction_status
     in_transaction = status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
@@ -246,7 +258,7 @@ async def _clean_and_put(pool: AsyncConnectionPool[Connection], conn: Connection
         await conn.close()
     elif in_transaction:
         try:
-            await conn.execute("ROLLBACK", prepare=False)
+            await conn.execute(_rollback(failed=status == TransactionStatus.INERROR), prepare=False)
         except psycopg.Error:
             await conn.close()
     await pool.putconn(conn)

@@ -22,7 +22,7 @@ class Base(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     version: int | None = None
     token: str | bool | None = None
-    row: msgspec.Raw | None = None
+    row: dict[str, Any] | None = None
     none: bool = False
     absent: bool = False
 

@@ -158,6 +158,7 @@ CREATE TABLE homing.sync_items (
     merged boolean NOT NULL DEFAULT false,
     conflict_id uuid,
     base jsonb,                                 -- what the edit was based on, where it is not client_version
+    details jsonb,                              -- what else it was answered: {path, server_payload}
     edited_at timestamptz,                      -- time of edit, corrected for the device's clock and clamped
     quarantined_at timestamptz,                 -- refused and not yet repaired or discarded
     discarded_at timestamptz,
