@@ -122,6 +122,14 @@ def test_nul_in_one_item_is_left_to_that_item() -> None:
     assert [bytes(item) for item in reading(body, PushRequest).items] == [rb'{"payload": {"a": "\u0000"}}']
 
 
+@pytest.mark.parametrize("text", [rb"\u0000", rb"\ud800", rb"a\\\u0000"])
+def test_nul_beside_the_items_is_not(text: bytes) -> None:
+    assert refusal(b'{"items": [], "batch_token": "' + text + b'"}', PushRequest) == (
+        "invalid_json",
+        "NUL, which no text may hold - at `$.batch_token`",
+    )
+
+
 @pytest.mark.parametrize("inner", [b'{"a":1,"a":2}', b'{"a":{"b":1,"b":1}}', b"[" * 9 + b"]" * 9])
 def test_keys_and_depth_of_an_item_are_those_of_the_body(inner: bytes) -> None:
     assert refusal(b'{"items":[{"payload":' + inner + b"}]}", PushRequest)[0] in ("duplicate_key", "too_deep")

@@ -88,6 +88,12 @@ async def create(db: Database, new: NewUser, *, roles: Collection[str], actor: s
         return await read(conn, row[0])
 
 
+async def exist(db: Database) -> bool:
+    """Whether there is any user at all."""
+    async with db.connection() as conn:
+        return await fetch_one(conn, load(__package__, "find_any_user")) is not None
+
+
 async def read(conn: Connection, user_id: UUID) -> User:
     """One user. Raises Problem("not_found")."""
     async with conn.cursor(row_factory=class_row(User)) as cursor:

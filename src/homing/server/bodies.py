@@ -86,6 +86,8 @@ async def decode(body: bytes, kind: type[T], *, limits: Limits) -> T:
     except msgspec.ValidationError as error:
         # msgspec says what it expected, what it got, and where.
         raise Problem("invalid_envelope", str(error)) from None
+    if raw_parts and rb"\u0000" in body:
+        _check_own_text(value)
     return value
 
 
@@ -190,6 +192,14 @@ def _check_escapes(body: bytes, *, raw_parts: bool) -> bytes:
             if found[1] == b"0000":
                 raise Problem("invalid_json", f"NUL, which no text may hold, at byte {found.start()}.")
     return body
+
+
+def _check_own_text(message: Any) -> None:
+    """A message with raw parts holds text of its own beside them."""
+    for name in message.__struct_fields__:
+        value = getattr(message, name)
+        if isinstance(value, str) and "\0" in value:
+            raise Problem("invalid_json", f"NUL, which no text may hold - at `$.{name}`")
 
 
 def _check_depth(body: bytes, depth_max: int) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import socket
 from asyncio import TimerHandle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
@@ -13,6 +16,7 @@ import uvloop
 from litestar import Litestar
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from homing.accounts import users
 from homing.protocol.errors import Problem
 from homing.protocol.limits import Limits
 from homing.server.app import create_app
@@ -123,7 +127,8 @@ def configure(app: Litestar, *, host: str, port: int) -> uvicorn.Config:
         server_header=False,
         date_header=True,
         access_log=False,  # /metrics counts; a proxy in front logs; a request line may hold a signed address
-        log_level="warning",
+        log_config=None,
+        log_level="error",  # what is not HTTP is answered with a 400; a line for each would let anybody fill the log
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         forwarded_allow_ips="127.0.0.1,::1",  # only a proxy on this machine is believed about who calls
@@ -131,15 +136,43 @@ def configure(app: Litestar, *, host: str, port: int) -> uvicorn.Config:
     )
 
 
+class _Server(uvicorn.Server):
+    """Says where it listens, once it does; and when told to stop, returns. uvicorn would raise the signal again and so
+    end the process at once, with the embedded PostgreSQL still running."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for each in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(each, self._stop)
+        try:
+            yield
+        finally:
+            for each in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(each)
+
+    def _stop(self) -> None:
+        """The second signal does not wait for answers."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listening in (each for server in self.servers for each in server.sockets):
+            log.info("serving on http://%s:%d", *listening.getsockname()[:2])
+
+
 def run(settings: Settings, *, migrating: bool = True) -> None:
     """Serve until a signal says stop; what is being answered is finished first."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     uvloop.run(_serve(settings, migrating))
 
 
 async def _serve(settings: Settings, migrating: bool) -> None:
     async with open_node(settings, migrating=migrating) as node:
-        server = uvicorn.Server(configure(create_app(node), host=settings.host, port=settings.port))
-        log.info("serving on http://%s:%d", settings.host, settings.port)
+        if not await users.exist(node.database):
+            log.info("there is no user yet; make the first: homing users create --login you@example.org --role OWNER")
+        server = _Server(configure(create_app(node), host=settings.host, port=settings.port))
         rounds = asyncio.create_task(every_day(node))
         try:
             await server.serve()
