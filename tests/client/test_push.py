@@ -366,9 +366,11 @@ def candidates(specs: Any) -> list[Candidate]:
 def test_every_batch_can_be_applied_in_order(specs: Any, size: int) -> None:
     left = candidates(specs)
     sent: list[Candidate] = []
-    while ops := choose(
-        left, size=size, group=lambda name: [c for c in left if c.together == name and not c.unanswered]
-    ):
+
+    def group(name: str) -> list[Candidate]:
+        return [candidate for candidate in left if candidate.together == name and not candidate.unanswered]
+
+    while ops := choose(left, size=size, group=group):
         batch = [next(c for c in left if c.op == op) for op in ops]
         made: set[str] = set()
         for candidate in batch:

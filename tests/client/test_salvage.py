@@ -1,4 +1,4 @@
-"""A damaged file is found before it is used and put aside; its edits are saved, and nothing is ever deleted by it (P45)."""
+"""A damaged file is found before it is used and put aside; its edits are saved, and nothing is deleted by it (P45)."""
 
 from __future__ import annotations
 
@@ -150,9 +150,8 @@ def test_truncated_anywhere_and_flipped_anywhere(device: Device, folder: Path) -
                 report = found.sync(verify=True)
                 assert report.ok, report
             assert report.verified is True, (number, report)
-            waiting = {verdict.row_id for verdict in found.replica.refused()} | set(
-                row["row_id"] for row in found.replica.query("SELECT row_id FROM _outbox WHERE status = 'queued'")
-            )
+            queued = found.replica.query("SELECT row_id FROM _outbox WHERE status = 'queued'")
+            waiting = {verdict.row_id for verdict in found.replica.refused()} | {row["row_id"] for row in queued}
             here = {key: row for key, row in found.everything().items() if key[1] not in waiting}
             assert here == {key: row for key, row in peer.visible().items() if key[1] not in waiting}, number
             assert max(peer.effects.values(), default=1) == 1

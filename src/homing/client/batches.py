@@ -124,10 +124,15 @@ def choose(candidates: Iterable[Candidate], *, size: int, group: Callable[[str],
     return chosen
 
 
-def start(store: Store, *, size: int) -> Batch | None:
-    """Write the next batch down, to be sent; None if nothing can be sent now."""
+def last_entry(store: Store) -> int:
+    """The number of the newest entry. A push ends there: edits made as fast as they travel must not starve the pull."""
+    return int(store.the("read_last_seq")["seq"])
+
+
+def start(store: Store, *, size: int, until: int = 2**62) -> Batch | None:
+    """Write the next batch of entries up to ``until`` down, to be sent; None if nothing can be sent now."""
     with store.transaction():
-        while ops := choose(_candidates(store), size=size, group=lambda name: _group(store, name)):
+        while ops := choose(_candidates(store, until), size=size, group=lambda name: _group(store, name)):
             entries = [store.the("read_entry", op=op) for op in ops]
             damaged = [row["op"] for row in entries if isinstance(unseal(row["entry"]), Damaged)]
             for op in damaged:
@@ -163,7 +168,7 @@ def _write_down(store: Store, entries: Sequence[Row]) -> Batch:
 
 def any_sendable(store: Store) -> bool:
     """Whether the next batch would have anything in it."""
-    return bool(choose(_candidates(store), size=1, group=lambda name: _group(store, name)))
+    return bool(choose(_candidates(store, 2**62), size=1, group=lambda name: _group(store, name)))
 
 
 def unanswered(store: Store) -> list[Batch]:
@@ -331,9 +336,9 @@ def _item(store: Store, row: Row) -> str:
     return item_text(entry, wire_id=None if leaves_id else wire_id, media=attachments.uploads_of(store, entry.op))
 
 
-def _candidates(store: Store) -> Iterable[Candidate]:
+def _candidates(store: Store, until: int) -> Iterable[Candidate]:
     """Entries without a final verdict in the order they were made, read as they are looked at."""
-    return map(_candidate, store.stream("read_candidates"))
+    return map(_candidate, store.stream("read_candidates", until=until))
 
 
 def _group(store: Store, together: str) -> list[Candidate]:

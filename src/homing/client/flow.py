@@ -104,8 +104,8 @@ def _whole(store: Store, report: Report, *, verified: bool) -> Flow[None]:
     yield from schema.ensure(store)
     yield from _rounds(store, report)
     if verified:
-        report.remade = len(integrity.repair(store))
         report.verified, report.repaired = yield from verify.verify(store, report.pulled)
+        report.remade = len(integrity.repair(store))  # after it: a row the base lost must not vanish for a moment
         yield from pull.ack(store)
 
 

@@ -68,7 +68,8 @@ def push(store: Store, pushed: Pushed) -> Flow[bool]:
             continue
         if (yield from _send(store, batch, pushed)) is Sent.STALE:
             return False
-    while (fresh := batches.start(store, size=size)) is not None:
+    until = batches.last_entry(store)
+    while (fresh := batches.start(store, size=size, until=until)) is not None:
         match (yield from _send(store, fresh, pushed)):
             case Sent.DONE:
                 size = min(advised, size * 2)

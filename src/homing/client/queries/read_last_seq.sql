@@ -1,0 +1,2 @@
+-- The newest edit.
+SELECT coalesce(max(seq), 0) AS seq FROM _outbox
