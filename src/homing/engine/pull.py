@@ -14,8 +14,8 @@ rows are partly gone from the device, so if they are granted again they must be 
 abandoned delta may have delivered (D1, L) is remembered as possible, P: it counts as left if it is not held now, and
 its departures are looked at.
 
-``has_more`` is false only if the delta began and ended in one snapshot: then the device equals the database at that
-instant. Otherwise the next delta follows at once.
+``has_more`` is false only if the delta began and ended in one snapshot, or nothing of the device's was changed between
+the two: then the device equals the database at that instant. Otherwise the next delta follows at once.
 
 The scopes are guessed before the statement runs (the token's own, nearly always right) and checked by what the same
 statement, in the same snapshot, says they are. A wrong guess costs a second round trip, never a wrong page.
@@ -193,7 +193,15 @@ async def _page(engine: Engine, conn: Connection, claims: Claims, token: Token, 
         tables=token.tables,
         span=max(0, here.xmax - until.xmin),
     )
-    return Page(tokens.encode(complete, engine.token_keys), changes, token.until is not None and until != here, now)
+    text = tokens.encode(complete, engine.token_keys)
+    if token.until is None or until == here:
+        return Page(text, changes, False, now)
+    # Something was written since the first page, perhaps nothing of this device's. Whether there is a next delta is
+    # asked here, because a device should not have to, and because it would learn that others wrote something.
+    after = await _page(engine, conn, claims, complete, text, 1)
+    if after.changes or after.has_more:
+        return Page(text, changes, True, now)
+    return Page(after.next_token, changes, False, now)
 
 
 async def _start_again(

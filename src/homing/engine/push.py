@@ -29,6 +29,7 @@ import msgspec
 import psycopg
 
 from homing.engine import careful, fast, record
+from homing.engine.again import give_twins, part_twins, recall
 from homing.engine.caller import Claims
 from homing.engine.engine import Engine
 from homing.engine.items import Work, correct_times, read_all, references
@@ -182,22 +183,20 @@ async def _attempt(
     correct_times(works, opened.offset, batch.now)
     held = opened.trust < engine.trust_threshold
     meeting = Meeting(engine, claims, batch.id, opened.device_id, batch.now, batch.base_token, atomic=request.atomic)
-    known = await _recall(conn, works, judged)
+    known = await recall(conn, works, judged)
     groups: list[Group] = []
+    fresh, twins = part_twins(works)
     if held:
-        record.hold(works)
+        record.hold(fresh)
     else:
-        fresh, twins = _twins(works)
         await meet(conn, meeting, fresh, known, careful=carefully)
         groups = await _judge(conn, meeting, fresh, carefully=carefully)
-        for twin, first in twins:
-            assert first.verdict is not None
-            twin.verdict = replace(first.verdict, stored=True)
-        if request.atomic and (culprit := _culprit(works)) is not None:
+        if request.atomic and (culprit := _culprit(fresh)) is not None:
             await meeting.undo(conn)
             record.abort(works, culprit)
             groups = []
     await record.keep_conflicts(conn, meeting, works)
+    give_twins(twins)
     async with fast.pinned(conn):
         await fast.write_all(conn, meeting, groups)
         await record.keep_items(conn, meeting, works)
@@ -300,56 +299,6 @@ async def _says_the_same(conn: Connection, batch: UUID, request: PushRequest) ->
     except psycopg.DataError:
         return False
     return row is not None and bool(row[0])
-
-
-async def _recall(conn: Connection, works: Sequence[Work], judged: Sequence[tuple[object, ...]]) -> Mapping[str, str]:
-    """Give items that were judged before their verdict again. Returns what earlier batches' temp ids stand for."""
-    known: dict[str, str] = {}
-    by_key: dict[object, tuple[object, ...]] = {}
-    for row in judged:
-        by_key[(row[0], row[1], row[2])] = row
-        if row[1] == "create" and row[4] is not None and row[3] == "ok":
-            known[str(row[0])] = str(row[4])
-    again = [(work, by_key[work.key]) for work in works if work.verdict is None and work.key in by_key]
-    if not again:
-        return known
-    sent = [
-        {"n": n, "id": str(row[10]), "payload": work.item.payload}
-        for n, (work, row) in enumerate(again)
-        if work.item is not None
-    ]
-    rows = await (
-        await conn.execute(load(__package__, "same_payloads"), {"items": msgspec.json.encode(sent).decode()})
-    ).fetchall()
-    equal: dict[int, bool] = dict(rows)
-    for n, (work, row) in enumerate(again):
-        record.give_again(work, row, same_body=bool(equal.get(n)))
-    return known
-
-
-def _twins(works: Sequence[Work]) -> tuple[list[Work], list[tuple[Work, Work]]]:
-    """Items that repeat another's key within the batch: with the same payload they get its verdict, with another they
-    are refused. Returns the others, and each repeat with its first."""
-    first: dict[object, Work] = {}
-    fresh: list[Work] = []
-    twins: list[tuple[Work, Work]] = []
-    for work in works:
-        other = first.setdefault(work.key, work) if work.key is not None and work.verdict is None else work
-        if other is work:
-            fresh.append(work)
-        elif _same_payload(work, other):
-            twins.append((work, other))
-        else:
-            work.refuse("reused_with_other_body", "another item of this batch has the same key and another payload")
-            fresh.append(work)
-    return fresh, twins
-
-
-def _same_payload(one: Work, other: Work) -> bool:
-    assert one.item is not None
-    assert other.item is not None
-    encode = msgspec.json.Encoder(order="deterministic").encode
-    return encode(read_row(bytes(one.item.payload).decode())) == encode(read_row(bytes(other.item.payload).decode()))
 
 
 def _culprit(works: Sequence[Work]) -> Work | None:

@@ -36,6 +36,7 @@ class _Kept(msgspec.Struct, kw_only=True):
     base: Any
     details: Any
     edited_at: Any
+    again: bool
     quarantined: bool
 
 
@@ -66,12 +67,10 @@ async def keep_conflicts(conn: Connection, meeting: Meeting, works: Sequence[Wor
 def _kept(work: Work) -> _Kept:
     item, verdict = work.item, work.verdict
     assert verdict is not None
-    refused = verdict.status == "error"
     temp_id = item.client_temp_id if item is not None else None
     return _Kept(
         n=work.index,
-        # A verdict given again belongs to the item it was first given to: two rows with one key there cannot be.
-        temp_id=None if verdict.stored and not refused else temp_id,
+        temp_id=temp_id,
         resource_type=item.resource_type[:200].replace("\x00", "") if item is not None else "",
         action=item.action if item is not None else "update",
         payload=_payload(work),
@@ -86,8 +85,16 @@ def _kept(work: Work) -> _Kept:
         base=None if item is None else item.base,
         details=details_of(verdict),
         edited_at=work.edited_at if item is not None and item.edited_at is not None else None,
-        quarantined=refused and verdict.code not in _CONSEQUENCES,
+        # A verdict given again belongs to the item it was first given to: of one key, one row binds.
+        again=verdict.stored,
+        quarantined=is_quarantined(verdict),
     )
+
+
+def is_quarantined(verdict: Verdict) -> bool:
+    """Whether a person has to look: refused, or in the way of something with no conflict that could be decided."""
+    lost = verdict.status == "error" or (verdict.status == "conflict" and verdict.conflict_id is None)
+    return lost and not verdict.stored and verdict.code not in _CONSEQUENCES
 
 
 def details_of(verdict: Verdict) -> dict[str, Any] | None:
@@ -103,15 +110,19 @@ def details_of(verdict: Verdict) -> dict[str, Any] | None:
 def _payload(work: Work) -> msgspec.Raw:
     """The payload as sent. What jsonb cannot hold (NUL, not JSON at all, null) is kept as a JSON text of it."""
     raw = bytes(work.item.payload) if work.item is not None else work.raw
-    if work.item is None or (work.verdict is not None and work.verdict.status == "error"):
-        try:
-            msgspec.json.decode(raw)
-            fit = b"\\u0000" not in raw and raw.strip() != b"null"
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            fit = False
-        if not fit:
-            return msgspec.Raw(msgspec.json.encode({"unreadable": ascii(raw)}))
+    refused = work.item is None or (work.verdict is not None and work.verdict.status == "error")
+    if refused and not is_keepable(raw):
+        return msgspec.Raw(msgspec.json.encode({"unreadable": ascii(raw)}))
     return msgspec.Raw(raw)
+
+
+def is_keepable(raw: bytes) -> bool:
+    """Whether a payload can be a jsonb value."""
+    try:
+        msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return b"\\u0000" not in raw and raw.strip() != b"null"
 
 
 def hold(works: Sequence[Work]) -> None:

@@ -53,9 +53,11 @@ async def _replay(engine: Engine, conn: Connection, caller: Caller, batch: UUID,
     works = read_all([_raw(row) for row in rows], engine.bound.by_resource_type, engine.limits, now=now)
     correct_times(works, timedelta(0), now)
     ids: dict[int, UUID] = {}
+    final: set[int] = set()
     for work, row in zip(works, rows, strict=True):
         ids[work.index] = row[0]
-        if row[7] in ("ok", "conflict"):
+        if row[7] == "ok" or (row[7] == "conflict" and row[14] is not None):
+            final.add(work.index)
             work.row_id = row[10]
             work.verdict = Verdict(
                 row[7],
@@ -67,16 +69,21 @@ async def _replay(engine: Engine, conn: Connection, caller: Caller, batch: UUID,
                 conflict_id=row[14],
                 stored=True,
             )
-    known: dict[str, str] = {}
+    judged: list[tuple[object, ...]] = []
     if device_name is not None and (temp_ids := references(works)):
+        # As push does: nothing else of this device is judged meanwhile.
+        await conn.execute("SELECT FROM homing.mobile_devices WHERE id = %s FOR NO KEY UPDATE", [device_id])
         cursor = await conn.execute(
             load(__package__, "read_keys"), {"device": device_name, "temp_ids": sorted(temp_ids)}
         )
-        known = {r[0]: r[4] for r in await cursor.fetchall() if r[1] == "create" and r[3] == "ok" and r[4]}
-    meeting = Meeting(engine, claims, batch, device_id, now, None, atomic=atomic and item is None)
-    await meet(conn, meeting, works, known, careful=True)
-    await careful.apply(conn, meeting, works)
-    if meeting.atomic and (culprit := next((w for w in works if w.verdict and w.verdict.status != "ok"), None)):
+        here = set(ids.values())
+        judged = [row for row in await cursor.fetchall() if row[1] == "create" or row[10] not in here]
+    known = await recall(conn, works, judged)
+    fresh, twins = part_twins(works)
+    meeting = Meeting(engine, claims, batch, device_id, now, _base_token(engine, claims, token), atomic=whole)
+    await meet(conn, meeting, fresh, known, careful=True)
+    await careful.apply(conn, meeting, fresh)
+    if meeting.atomic and (culprit := next((w for w in fresh if w.verdict and w.verdict.status != "ok"), None)):
         await meeting.undo(conn)
         record.abort(works, culprit)
     await _act_as(conn, str(caller.user_id), None, batch)

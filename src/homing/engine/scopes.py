@@ -19,7 +19,12 @@ from homing.engine.statement import Statement
 from homing.postgres.sql import Connection, load
 from homing.protocol.errors import Problem
 
-SEPARATOR = "\x1e"
+DIGEST_SQL = (
+    "sha256(convert_to(coalesce(string_agg(octet_length(scope) || ':' || scope, '' ORDER BY scope"
+    """ COLLATE "C"), ''), 'UTF8'))"""
+)
+"""The digest of a set, in SQL over rows with a column ``scope``. Each scope with its length: keys are texts that people
+choose, and no choice must make one set look like another."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,9 @@ class ScopeSet:
 
     @cached_property
     def digest(self) -> bytes:
-        return hashlib.sha256(SEPARATOR.join(self.scopes).encode()).digest()
+        return hashlib.sha256(
+            b"".join(b"%d:%b" % (len(scope), scope) for scope in map(str.encode, self.scopes))
+        ).digest()
 
     @cached_property
     def members(self) -> frozenset[str]:
@@ -50,13 +57,13 @@ class ScopeSet:
         return found
 
     def __or__(self, other: ScopeSet) -> ScopeSet:
-        return self if other.members <= self.members else ScopeSet.of(self.members | other.members)
+        return self if other is self or other.members <= self.members else ScopeSet.of(self.members | other.members)
 
     def __sub__(self, other: ScopeSet) -> ScopeSet:
-        return NOTHING if self.members <= other.members else ScopeSet.of(self.members - other.members)
+        return NOTHING if other is self or self.members <= other.members else ScopeSet.of(self.members - other.members)
 
     def __and__(self, other: ScopeSet) -> ScopeSet:
-        return self if self.members <= other.members else ScopeSet.of(self.members & other.members)
+        return self if other is self or self.members <= other.members else ScopeSet.of(self.members & other.members)
 
 
 NOTHING = ScopeSet(())

@@ -95,14 +95,17 @@ class BoundTable:
         found = self.columns.get(column)
         return found is not None and not found.generated
 
-    def payload_sql(self, alias: str = "t") -> sql.Composable:
-        """The row's payload as JSON, made by Postgres: the columns that travel, in order, in wire form."""
-        parts = [
+    def payload_columns(self, alias: str = "t") -> sql.Composable:
+        """The columns that travel, in order, in wire form: what ``row_to_json`` makes a payload of."""
+        return sql.SQL(", ").join(
             sql.SQL("{} AS {}").format(self.read_sql(column, alias), sql.Identifier(column.name))
             for column in self.columns.values()
-        ]
+        )
+
+    def payload_sql(self, alias: str = "t") -> sql.Composable:
+        """The row's payload as JSON, made by Postgres."""
         return sql.SQL("row_to_json((SELECT homing_payload FROM (SELECT {}) AS homing_payload))").format(
-            sql.SQL(", ").join(parts)
+            self.payload_columns(alias)
         )
 
     def read_sql(self, column: Column, alias: str = "t") -> sql.Composable:

@@ -15,7 +15,7 @@ WITH device AS (
            i.server_version, i.code, i.merged, i.conflict_id, i.error_message, i.id, i.created_at, i.position
     FROM device d
     JOIN homing.sync_items i ON i.device_id = d.id AND i.client_temp_id = ANY (%(temp_ids)s::text[])
-        AND i.status <> 'error'
+        AND i.status <> 'error' AND NOT i.again
 )
 SELECT (SELECT id FROM claim), k.client_temp_id, k.action, k.client_version, k.status, k.row_id, k.server_version,
        k.code, k.merged, k.conflict_id, k.error_message, k.id

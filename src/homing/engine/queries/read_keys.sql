@@ -4,4 +4,5 @@ SELECT i.client_temp_id, i.action::text, i.client_version, i.status::text, i.row
 FROM homing.sync_items i
 JOIN homing.mobile_devices d ON d.id = i.device_id
 WHERE d.device_id = %(device)s::text AND i.client_temp_id = ANY (%(temp_ids)s::text[]) AND i.status <> 'error'
+  AND NOT i.again
 ORDER BY i.created_at, i.position
