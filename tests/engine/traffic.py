@@ -221,6 +221,8 @@ class Puller:
                     query = "SELECT role FROM homing.users WHERE id = %s"
                     role = (await self.world.execute(query, [self.claims.user_id]))[0][0]
                     self.claims = replace(self.claims, role=role)
+                case "unavailable":  # rights that change with every page: ask again
+                    pass
                 case _:
                     raise
             return None
