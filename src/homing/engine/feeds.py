@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
+import msgspec
 from psycopg import sql
 
 from homing.engine.bind import Bound
@@ -37,6 +38,11 @@ MANY_KEYS = 64
 
 STATEMENTS_MAX = 400
 """Composed statements kept: one a combination of feeds with something in them. Fewer than a connection prepares."""
+
+_KEYS = "ARRAY(SELECT json_array_elements_text(%(keys{0})s::text::json)){1}"
+"""A feed's keys as an array: parameter and cast."""
+
+_encode = msgspec.json.Encoder().encode
 
 _ZERO = {
     "uuid": "00000000-0000-0000-0000-000000000000",
@@ -129,7 +135,8 @@ class Feeds:
                 keys = keys[keys.index(resumed.key) :]
             low = delta.since.xmin - 1 if delta.since is not None and feed.kind not in (Kind.ENTERED, Kind.LEFT) else 0
             n = feed.number
-            params[f"keys{n}"] = keys
+            # One JSON text, taken apart by PostgreSQL: an array would be written member by member in Python.
+            params[f"keys{n}"] = _encode(keys).decode()
             params[f"low{n}"] = str(low)
             params[f"from{n}"] = str(resumed.changed) if resumed else str(low)
             zero = _ZERO.get(feed.table.key_type, "") if feed.table is not None else ""
@@ -242,7 +249,7 @@ class Feeds:
             ]
         parts: dict[str, sql.Composable] = {
             "n": sql.Literal(feed.number),
-            "keys": sql.SQL(f"%(keys{feed.number})s::text[]::{key.sql_type}[]"),
+            "keys": sql.SQL(_KEYS.format(feed.number, f"::{key.sql_type}[]")),
             "from": sql.SQL(f"%(from{feed.number})s::text::xid8"),
             "low": sql.SQL(f"%(low{feed.number})s::text::xid8"),
             "id": sql.SQL(f"%(id{feed.number})s::text::{table.key_type}"),
@@ -252,42 +259,47 @@ class Feeds:
             "pk": sql.Identifier(table.key.name),
             "key": sql.SQL(key.expression),
             "change": self._removal(table) if feed.kind is Kind.LEFT else self._change(table),
+            "payload": sql.SQL("")
+            if feed.kind is Kind.LEFT
+            else sql.SQL(" CROSS JOIN LATERAL (SELECT {}) AS homing_payload").format(table.payload_columns()),
             "and": sql.SQL(" AND ").join([sql.SQL(""), *conditions]) if conditions else sql.SQL(""),
         }
         if feed.kind is Kind.CHANGED:
             return sql.SQL(
-                "(SELECT {n}, NULL::text, t.changed::text, t.{pk}::text, {table_id}, {change} FROM {table} AS t"
+                "(SELECT {n}, NULL::text, t.changed::text, t.{pk}::text, {table_id}, {change} FROM ("
+                "SELECT t.* FROM {table} AS t"
                 " WHERE (t.changed, t.{pk}) > ({from}, {id}) AND ((({key}) IN (SELECT unnest({keys}))) IS TRUE){and}"
-                " ORDER BY t.changed, t.{pk} LIMIT %(limit)s)"
+                " ORDER BY t.changed, t.{pk} LIMIT %(limit)s) AS t{payload})"
             ).format(**parts)
         return sql.SQL(
-            "SELECT {n}, k.key::text, r.changed, r.id, {table_id}, r.change"
+            "SELECT {n}, k.key::text, t.changed::text, t.{pk}::text, {table_id}, {change}"
             " FROM unnest({keys}) WITH ORDINALITY AS k(key, n) CROSS JOIN LATERAL ("
-            "SELECT t.changed::text AS changed, t.{pk}::text AS id, {change} AS change FROM {table} AS t"
+            "SELECT t.* FROM {table} AS t"
             " WHERE ({key}) = k.key AND (t.changed, t.{pk}) >"
             " (CASE WHEN k.n = 1 THEN {from} ELSE {low} END, CASE WHEN k.n = 1 THEN {id} ELSE {zero} END){and}"
-            " ORDER BY t.changed, t.{pk} LIMIT %(limit)s) AS r"
+            " ORDER BY t.changed, t.{pk} LIMIT %(limit)s) AS t{payload}"
         ).format(**parts)
 
     @staticmethod
     def _change(table: BoundTable) -> sql.Composable:
+        """One change as JSON text. Written with || and few pieces: it is made for every row of every pull."""
+        named = f'","resource_type":"{table.resource_type}","action":'
         return sql.SQL(
-            'concat(\'{{"id":\', to_json(t.{pk}::text), \',"resource_type":\', {name}, \',"action":"\','
-            " CASE WHEN t.{version} = 1 THEN 'create' ELSE 'update' END, '\",\"payload\":', {payload}::text,"
-            " ',\"server_version\":', t.{version}, '}}')"
+            "{head} || CASE WHEN t.{version} = 1 THEN {create} ELSE {update} END || row_to_json(homing_payload)::text"
+            " || ',\"server_version\":' || t.{version} || '}}'"
         ).format(
-            pk=sql.Identifier(table.key.name),
-            name=sql.Literal(f'"{table.resource_type}"'),
-            payload=table.payload_sql(),
+            head=_id_member(table),
             version=table.version_sql,
+            create=sql.Literal(f'{named}"create","payload":'),
+            update=sql.Literal(f'{named}"update","payload":'),
         )
 
     @staticmethod
     def _removal(table: BoundTable) -> sql.Composable:
-        return sql.SQL("concat('{{\"id\":', to_json(t.{pk}::text), {rest})").format(
-            pk=sql.Identifier(table.key.name),
+        return sql.SQL("{head} || {rest}").format(
+            head=_id_member(table),
             rest=sql.Literal(
-                f',"resource_type":"{table.resource_type}","action":"delete","payload":null,'
+                f'","resource_type":"{table.resource_type}","action":"delete","payload":null,'
                 '"server_version":null,"reason":"out_of_scope"}'
             ),
         )
@@ -317,7 +329,7 @@ class Feeds:
         )
         parts: dict[str, sql.Composable] = {
             "n": sql.Literal(feed.number),
-            "keys": sql.SQL(f"%(keys{feed.number})s::text[]"),
+            "keys": sql.SQL(_KEYS.format(feed.number, "")),
             "from": sql.SQL(f"%(from{feed.number})s::text::xid8"),
             "low": sql.SQL(f"%(low{feed.number})s::text::xid8"),
             "tid": sql.SQL(f"%(table{feed.number})s::int"),
@@ -353,3 +365,11 @@ class Feeds:
             " CASE WHEN s.n = 1 THEN {tid} ELSE 0 END, CASE WHEN s.n = 1 THEN {id} ELSE '' END){and}"
             " ORDER BY d.xid, d.table_id, d.row_id LIMIT %(limit)s) AS r"
         ).format(**parts)
+
+
+def _id_member(table: BoundTable) -> sql.Composable:
+    """``{"id":"…`` without the closing quote. Only a text key may hold what JSON has to escape."""
+    key = sql.SQL("t.{}::text").format(sql.Identifier(table.key.name))
+    if table.key_type in _ZERO:
+        return sql.SQL('\'{{"id":"\' || {}').format(key)
+    return sql.SQL("'{{\"id\":' || rtrim(to_json({})::text, '\"')").format(key)
