@@ -372,4 +372,4 @@ def _id_member(table: BoundTable) -> sql.Composable:
     key = sql.SQL("t.{}::text").format(sql.Identifier(table.key.name))
     if table.key_type in _ZERO:
         return sql.SQL('\'{{"id":"\' || {}').format(key)
-    return sql.SQL("'{{\"id\":' || rtrim(to_json({})::text, '\"')").format(key)
+    return sql.SQL("'{{\"id\":' || left(to_json({})::text, -1)").format(key)
