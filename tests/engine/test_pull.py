@@ -399,3 +399,23 @@ async def test_nodes_share_scope_sets(demo_url: str) -> None:
         assert len(replica.payloads("item")) == 5
         await one.execute("DELETE FROM demo.members")
         assert len((await two.page(claims, replica.token))["changes"]) == 6
+
+
+async def test_odd_keys_of_rows_are_told_as_they_are(world: World) -> None:
+    keys = ['a"', '"', '"""', "\\", 'x\\"', "", " ", "é\u2028", "{}", "a/b:c", "\x01\x1e", "%s", "'"]
+    team = await world.team()
+    claims = await world.person("WORKER", team)
+    for key in keys:
+        await world.execute("INSERT INTO demo.places (code, team_id, label) VALUES (%s, %s, %s)", [key, team, key])
+    replica = await world.sync(claims, limit=2)
+    assert replica.payloads("place") == {
+        key: {"code": key, "team_id": team, "label": key, "gone": False} for key in keys
+    }
+    results = await world.push(claims, *(update("place", key, 1, label="new") for key in keys))
+    assert [(r["status"], r["server_id"], r["server_version"]) for r in results] == [("ok", key, 2) for key in keys]
+    await world.execute("UPDATE demo.places SET team_id = gen_random_uuid() WHERE length(code) > 1")
+    await world.execute("DELETE FROM demo.places WHERE code = '\"'")
+    await world.sync(claims, replica, limit=2)
+    assert set(replica.payloads("place")) == {key for key in keys if len(key) <= 1} - {'"'}
+    await world.execute("DELETE FROM demo.members")
+    assert (await world.sync(claims, replica, limit=2)).rows == {}
