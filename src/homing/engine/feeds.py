@@ -258,6 +258,10 @@ class Feeds:
             "table_id": sql.Literal(table.id),
             "pk": sql.Identifier(table.key.name),
             "key": sql.SQL(key.expression),
+            # With the key in the comparison too, only the index that begins with the key can serve it, whatever the
+            # planner believed of the table when it made the plan.
+            "lead": sql.SQL("") if key.constant else sql.SQL("({}), ").format(sql.SQL(key.expression)),
+            "lead_key": sql.SQL("") if key.constant else sql.SQL("k.key, "),
             "change": self._removal(table) if feed.kind is Kind.LEFT else self._change(table),
             "payload": sql.SQL("")
             if feed.kind is Kind.LEFT
@@ -275,8 +279,9 @@ class Feeds:
             "SELECT {n}, k.key::text, t.changed::text, t.{pk}::text, {table_id}, {change}"
             " FROM unnest({keys}) WITH ORDINALITY AS k(key, n) CROSS JOIN LATERAL ("
             "SELECT t.* FROM {table} AS t"
-            " WHERE ({key}) = k.key AND (t.changed, t.{pk}) >"
-            " (CASE WHEN k.n = 1 THEN {from} ELSE {low} END, CASE WHEN k.n = 1 THEN {id} ELSE {zero} END){and}"
+            " WHERE ({key}) = k.key AND ({lead}t.changed, t.{pk}) >"
+            " ({lead_key}CASE WHEN k.n = 1 THEN {from} ELSE {low} END,"
+            " CASE WHEN k.n = 1 THEN {id} ELSE {zero} END){and}"
             " ORDER BY t.changed, t.{pk} LIMIT %(limit)s) AS t{payload}"
         ).format(**parts)
 
@@ -352,7 +357,7 @@ class Feeds:
         if any_scope:
             return sql.SQL(
                 "(SELECT {n}, d.scope, d.xid::text, d.row_id, d.table_id, {change} FROM homing.departures AS d"
-                " WHERE (d.xid, d.table_id, d.row_id) > ({from}, {tid}, {id})"
+                " WHERE length(d.row_id) >= 0 AND (d.xid, d.table_id, d.row_id) > ({from}, {tid}, {id})"
                 " AND ((d.scope IN (SELECT unnest({keys}))) IS TRUE){and}"
                 " ORDER BY d.xid, d.table_id, d.row_id LIMIT %(limit)s)"
             ).format(**parts)
@@ -360,8 +365,8 @@ class Feeds:
             "SELECT {n}, s.scope, r.xid, r.row_id, r.table_id, r.change"
             " FROM unnest({keys}) WITH ORDINALITY AS s(scope, n) CROSS JOIN LATERAL ("
             "SELECT d.xid::text AS xid, d.row_id, d.table_id, {change} AS change FROM homing.departures AS d"
-            " WHERE d.scope = s.scope AND (d.xid, d.table_id, d.row_id) >"
-            " (CASE WHEN s.n = 1 THEN {from} ELSE {low} END,"
+            " WHERE d.scope = s.scope AND (d.scope, d.xid, d.table_id, d.row_id) >"
+            " (s.scope, CASE WHEN s.n = 1 THEN {from} ELSE {low} END,"
             " CASE WHEN s.n = 1 THEN {tid} ELSE 0 END, CASE WHEN s.n = 1 THEN {id} ELSE '' END){and}"
             " ORDER BY d.xid, d.table_id, d.row_id LIMIT %(limit)s) AS r"
         ).format(**parts)

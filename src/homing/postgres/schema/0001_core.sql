@@ -159,6 +159,7 @@ CREATE TABLE homing.sync_items (
     conflict_id uuid,
     base jsonb,                                 -- what the edit was based on, where it is not client_version
     details jsonb,                              -- what else it was answered: {path, server_payload}
+    again boolean NOT NULL DEFAULT false,       -- its verdict is that of another item with the same key
     edited_at timestamptz,                      -- time of edit, corrected for the device's clock and clamped
     quarantined_at timestamptz,                 -- refused and not yet repaired or discarded
     discarded_at timestamptz,
@@ -168,7 +169,7 @@ CREATE TABLE homing.sync_items (
 CREATE INDEX sync_items_batch_status ON homing.sync_items (batch_id, status);
 -- The idempotency key of one item. Only verdicts that bind are in it: a refused item may be sent again.
 CREATE UNIQUE INDEX sync_items_key ON homing.sync_items (device_id, client_temp_id, action, client_version)
-    WHERE client_temp_id IS NOT NULL AND status <> 'error';
+    WHERE client_temp_id IS NOT NULL AND status <> 'error' AND NOT again;
 CREATE INDEX sync_items_quarantine ON homing.sync_items (quarantined_at DESC, id)
     WHERE quarantined_at IS NOT NULL AND discarded_at IS NULL;
 
@@ -234,7 +235,9 @@ CREATE TABLE homing.departures (
     PRIMARY KEY (scope, table_id, row_id)
 );
 CREATE INDEX departures_scope ON homing.departures (scope, xid, table_id, row_id);
-CREATE INDEX departures_xid ON homing.departures (xid, table_id, row_id);
+-- For many scopes and few removals. Partial, though every row is in it, so that only the query that says so uses it: a
+-- query by scope must not be planned to walk over everybody's removals while the table is small.
+CREATE INDEX departures_xid ON homing.departures (xid, table_id, row_id) WHERE length(row_id) >= 0;
 
 -- Synced tables: a small number for each, stable for ever, used by triggers, history and departures.
 CREATE TABLE homing.synced_tables (
