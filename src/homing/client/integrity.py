@@ -70,7 +70,7 @@ def digests(store: Store) -> tuple[str | None, dict[str, Digest]]:
 def _digest(store: Store, resource_type: str) -> Digest:
     total = count = 0
     rows = store.connection.execute(load("read_base_rows"), {"resource_type": resource_type})
-    for row_id, version, payload in rows:
+    for _, row_id, version, payload in rows:
         text = f"{row_id}:{version}:{payload}".encode()
         total += int(hashlib.md5(text, usedforsecurity=False).hexdigest()[:DIGEST_DIGITS], 16)
         count += 1

@@ -12,11 +12,11 @@ so that even a repair never shows two instants at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from operator import attrgetter
-from typing import Any, Literal
+from operator import itemgetter
+from typing import Literal
 
 import msgspec
 from msgspec import Raw
@@ -28,6 +28,8 @@ from homing.client.store import State, Store
 SETTLED_DAYS = 7
 """Days an applied edit is kept, to be offered again should the server come back from an older backup."""
 ALL_TABLES = "*"
+CHUNK_ROWS = 5000
+"""Rows of a staged delta that are in memory at once."""
 
 
 class Change(msgspec.Struct, gc=False):
@@ -40,9 +42,10 @@ class Change(msgspec.Struct, gc=False):
     server_version: int | None = None
     reason: str | None = None
 
-    @property
-    def row_id(self) -> str:
-        return self.id if isinstance(self.id, str) else str(self.id)
+
+RowChange = tuple[str, str, int, Raw | None]
+"""A change as it is stored: resource type, id, version, payload (None: the row leaves)."""
+_TABLE = itemgetter(0)
 
 
 class Page(msgspec.Struct):
@@ -94,13 +97,12 @@ def apply(store: Store, asked: Place, page: Page) -> Applied:
         if place(store) != asked:
             return Applied(0, 0, finished=False)
         state = store.state()
-        latest = {(change.resource_type, change.row_id): change for change in page.changes}
-        changes = sorted(latest.values(), key=attrgetter("resource_type"))
-        upserts = [change for change in changes if change.action != "delete"]
-        removals = [change for change in changes if change.action == "delete"]
+        changes = _latest(page.changes)
+        upserts = [change for change in changes if change[3] is not None]
+        removals = [change for change in changes if change[3] is None]
         done = Applied(len(upserts), len(removals), finished=whole and not asked.repair)
         if asked.repair:
-            _stage(store, changes)
+            store.many(load("stage"), changes)
             store.set_state(repair_token=page.next_token)
             if whole:
                 store.set_state(repair_token=None, repair_tables=None)
@@ -109,7 +111,7 @@ def apply(store: Store, asked: Place, page: Page) -> Applied:
         if direct:
             _write(store, upserts, removals)
         else:
-            _stage(store, changes)
+            store.many(load("stage"), changes)
         if not whole:
             store.set_state(chain_token=page.next_token)
             return done
@@ -144,38 +146,27 @@ def begin_repair(store: Store, tables: Sequence[str]) -> None:
         store.set_state(chain_token=None, repair_token=None, repair_tables=names, replaces=names)
 
 
-def _stage(store: Store, changes: Sequence[Change]) -> None:
-    store.many(
-        load("stage"),
-        (
-            (
-                change.resource_type,
-                change.row_id,
-                change.server_version or 0,
-                None if change.action == "delete" else change.payload,
-                change.reason,
-            )
-            for change in changes
-        ),
-    )
+def _latest(changes: Sequence[Change]) -> list[RowChange]:
+    """Of several changes of a row the last one, table by table, as the statements bind them."""
+    latest: dict[tuple[str, str], RowChange] = {}
+    for change in changes:
+        row_id = change.id if isinstance(change.id, str) else str(change.id)
+        payload = None if change.action == "delete" else change.payload
+        latest[change.resource_type, row_id] = (change.resource_type, row_id, change.server_version or 0, payload)
+    return sorted(latest.values(), key=_TABLE)
 
 
-def _write(store: Store, upserts: Sequence[Change], removals: Sequence[Change]) -> None:
+def _write(store: Store, upserts: Sequence[RowChange], removals: Sequence[RowChange]) -> None:
     tables = store.tables()
-    store.many(
-        load("upsert_base"),
-        [(change.resource_type, change.row_id, change.server_version or 0, change.payload) for change in upserts],
-    )
-    for resource_type, group in groupby(upserts, key=attrgetter("resource_type")):
+    store.many(load("upsert_base"), upserts)
+    for resource_type, group in groupby(upserts, key=_TABLE):
         # A table this schema does not know yet waits in the base: a newer schema makes it from there.
         if (table := tables.get(resource_type)) is not None:
-            store.many(
-                table.upsert_sql(),
-                [table.bind(change.row_id, change.payload, change.server_version) for change in group],
-            )
-    _remove(store, [(change.resource_type, change.row_id) for change in removals])
-    changed = {(change.resource_type, change.row_id) for change in (*upserts, *removals)}
-    layers.refresh(store, layers.layered_rows(store) & changed)
+            store.many(table.upsert_sql(), table.bind_all(group))
+    _remove(store, [change[:2] for change in removals])
+    layered = layers.layered_rows(store)
+    if layered:
+        layers.refresh(store, layered & {change[:2] for change in (*upserts, *removals)})
 
 
 def _remove(store: Store, keys: Sequence[tuple[str, str]], *, keep_settled: bool = False) -> None:
@@ -204,15 +195,11 @@ def _show_staged(store: Store, state: State) -> None:
     _remove(store, [(row["resource_type"], row["id"]) for row in removals])
     store.run("upsert_base_from_staged")
     for resource_type, table in store.tables().items():
-        store.many(table.upsert_sql(), _staged(store, resource_type, table.bind))
+        rows = store.connection.execute(load("read_staged"), {"resource_type": resource_type})
+        while chunk := rows.fetchmany(CHUNK_ROWS):
+            store.many(table.upsert_sql(), table.bind_all(map(tuple, chunk)))
     store.run("delete_staged")
     layers.refresh(store, layers.layered_rows(store))
-
-
-def _staged(store: Store, resource_type: str, bind: Any) -> Iterator[tuple[Any, ...]]:
-    rows = store.connection.execute(load("read_staged"), {"resource_type": resource_type})
-    for row_id, version, payload in rows:
-        yield bind(row_id, payload, version)
 
 
 def _finish(store: Store, state: State, token: str) -> None:

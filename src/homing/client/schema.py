@@ -7,9 +7,7 @@ began to send them; so do whole tables that were unknown until now.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any
 
 import msgspec
 
@@ -23,6 +21,10 @@ from homing.protocol.limits import Limits
 
 FRESH_FOR = timedelta(hours=24)
 """How long a schema is used before it is asked for again. A pull that brings something unknown asks at once."""
+
+
+CHUNK_ROWS = 5000
+"""Rows of the base that are in memory at once while a table is made."""
 
 
 class Capabilities(msgspec.Struct):
@@ -87,10 +89,6 @@ def _follow(store: Store, table: SyncedTable) -> None:
 
 def fill(store: Store, table: SyncedTable, *, schema: str = "main") -> None:
     """Make every row of a synced table from the base."""
-    store.many(table.upsert_sql(schema=schema), _bound(store, table))
-
-
-def _bound(store: Store, table: SyncedTable) -> Iterator[tuple[Any, ...]]:
     rows = store.connection.execute(load("read_base_rows"), {"resource_type": table.resource_type})
-    for row_id, version, payload in rows:
-        yield table.bind(row_id, payload, version)
+    while chunk := rows.fetchmany(CHUNK_ROWS):
+        store.many(table.upsert_sql(schema=schema), table.bind_all(map(tuple, chunk)))

@@ -120,6 +120,15 @@ class SyncedTable:
         fields = msgspec.json.decode(payload, type=dict[str, Raw])
         return (row_id, *(_lenient(fields.get(column.name), column) for column in self.values), version)
 
+    def bind_all(self, rows: Iterable[tuple[str, str, int, Any]]) -> list[tuple[Any, ...]]:
+        """``bind`` for many (resource type, id, version, payload)."""
+        found = list(rows)
+        if self._decoder is not None:
+            decode, astuple = self._decoder.decode, msgspec.structs.astuple
+            with suppress(msgspec.ValidationError):
+                return [(row_id, *astuple(decode(payload)), version) for _, row_id, version, payload in found]
+        return [self.bind(row_id, payload, version) for _, row_id, version, payload in found]
+
     def unknown(self, payload: Raw | bytes) -> bool:
         """Whether the payload has fields this schema does not name: the server's schema is newer."""
         return not self.by_name.keys() >= msgspec.json.decode(payload, type=dict[str, Raw]).keys()

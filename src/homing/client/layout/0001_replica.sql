@@ -46,7 +46,6 @@ CREATE TABLE _staged (
     id TEXT NOT NULL,
     version INTEGER NOT NULL,
     payload TEXT,
-    reason TEXT,
     PRIMARY KEY (resource_type, id)
 ) STRICT;
 

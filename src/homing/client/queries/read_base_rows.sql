@@ -1,2 +1,2 @@
 -- Every row the server gave us of one table.
-SELECT id, version, payload FROM _base WHERE resource_type = :resource_type
+SELECT resource_type, id, version, payload FROM _base WHERE resource_type = :resource_type
