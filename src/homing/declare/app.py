@@ -123,7 +123,8 @@ class App:
         to its rights; a role that is not named only reads. ``fill`` maps a column to an SQL expression (parameters
         ``%(user)s``, ``%(device)s``) used on create when the client gave no value. ``hide`` names columns that never
         travel. ``named`` maps a column that refers to rows to a query of (name, key) for the parameter ``%(names)s``, a
-        text array: clients may then give such a name in place of the key. ``extra`` maps members of the payload that are no columns to their msgspec types; hooks get them.
+        text array: clients may then give such a name in place of the key. ``extra`` maps members of the payload that
+        are no columns to their msgspec types; hooks get them.
         ``soft_delete`` names a boolean column that a device's delete sets instead of removing the row.
         """
         schema, _, name = table.rpartition(".")

@@ -88,7 +88,8 @@ class Catalogue:
                     mistakes.append(
                         Mistake(
                             table.place,
-                            f"resource type {table.resource_type!r} is used twice, first at {types[table.resource_type].place}",
+                            f"resource type {table.resource_type!r} is used twice,"
+                            f" first at {types[table.resource_type].place}",
                         )
                     )
                 types[table.resource_type] = table

@@ -29,7 +29,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Who:
-    """The person and device behind a batch. ``device_id`` is the row's id in homing.mobile_devices; None for the web."""
+    """The person and device behind a batch. ``device_id`` is the id in homing.mobile_devices; None for the web."""
 
     user_id: UUID
     role: str

@@ -15,7 +15,7 @@ MergeFunction = Callable[[Any, Any, Any], Any]
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """One field's policy. ``states`` orders the values of ``furthest``; ``function`` is called as (base, server, client)."""
+    """One field's policy. ``states`` orders the values of ``furthest``; ``function`` gets (base, server, client)."""
 
     kind: Kind
     states: tuple[Any, ...] = ()

@@ -30,7 +30,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     media_bytes_max: int = 512 * 2**20
     """Bytes of one uploaded file."""
     media_begun_max: int = 1000
-    """Uploads one user may have begun and not finished: a month of photos, and an end to filling the disk with parts."""
+    """Uploads one user may have begun and not finished: a month of photos, and an end to filling disks with parts."""
     media_stall_seconds_max: int = 60
     """Seconds an upload's sender may say nothing. Then it is told to go on later, and its memory is free."""
     telemetry_metrics_max: int = 1000
