@@ -151,6 +151,9 @@ WITH wanted AS (
     JOIN homing.history h ON h.table_id = {id} AND h.row_id = w.row_id AND h.action = 'update'
         AND CASE WHEN w.seen IS NULL THEN h.version > w.base
                  ELSE NOT pg_visible_in_snapshot(h.xid, w.seen::pg_snapshot) END
+        -- of this life of the row: one that was deleted and made again counts its versions anew
+        AND NOT EXISTS (SELECT FROM homing.history c WHERE c.table_id = {id} AND c.row_id = w.row_id
+                        AND c.action = 'create' AND c.at > h.at)
     LEFT JOIN LATERAL (
         SELECT max(i.edited_at) AS edited_at FROM homing.sync_items i
         WHERE i.batch_id = h.batch_id AND i.row_id = h.row_id AND i.status = 'ok'

@@ -99,26 +99,47 @@ async def find(
 
 
 async def show(engine: Engine, conflict: UUID, *, user: UUID | None) -> ConflictDetail:
-    """One conflict. ``user``: only if it is of this user's edit. Raises Problem("not_found")."""
+    """One conflict. ``user``: only if it is of this user's edit, and without the server's side where the row left the
+    user's scopes meanwhile. Raises Problem("not_found")."""
     async with engine.database.connection() as conn:
         found = await (
             await conn.execute("SELECT resource_type FROM homing.conflicts WHERE id = %s", [conflict])
         ).fetchone()
         table = engine.bound.by_resource_type.get(found[0]) if found is not None else None
-        params = {"conflict": conflict, "table_id": table.id if table is not None else 0}
+        params = {
+            "conflict": conflict,
+            "table_id": table.id if table is not None else 0,
+            "hidden": list(table.hidden) if table is not None else [],
+        }
         row = await (await conn.execute(load(__package__, "read_conflict"), params)).fetchone()
-    if row is None or (user is not None and row[22] != user):
-        raise Problem("not_found")
+        if row is None or (user is not None and row[22] != user):
+            raise Problem("not_found")
+        lost = user is not None and table is not None and await _is_out_of_scope(conn, table, row[2], user)
+    server, changes = (None, "[]") if lost else (row[17], row[23])
     return ConflictDetail(
         **_summary(row),
         base_payload=_raw(row[16]),
-        server_payload=_raw(row[17]) or msgspec.Raw(b"null"),
+        server_payload=_raw(server) or msgspec.Raw(b"null"),
         client_payload=_raw(row[18]) or msgspec.Raw(b"null"),
         notes=row[19],
         resolved_payload=_raw(row[20]),
         resolved_version=row[21],
-        changes=msgspec.Raw(row[23].encode()),
+        changes=msgspec.Raw(changes.encode()),
     )
+
+
+async def _is_out_of_scope(conn: Connection, table: BoundTable, row_id: str, user: UUID) -> bool:
+    """Whether the row is there, and nothing that the user holds."""
+    statement = Statement(
+        sql.SQL("SELECT {held} FROM {table} WHERE {key} = %(id)s::text::{type}").format(
+            held=table.held_sql(),
+            table=table.qualified,
+            key=sql.Identifier(table.key.name),
+            type=sql.SQL(table.key_type),
+        )
+    )
+    row = await (await statement.run(conn, {"id": row_id, "user": user})).fetchone()
+    return row is not None and not row[0]
 
 
 async def settle(engine: Engine, caller: Caller, conflict: UUID, request: ResolveRequest) -> ConflictDetail:

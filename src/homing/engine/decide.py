@@ -132,7 +132,8 @@ def _decide_change(
     assert standing.values is not None
     server = standing.values
     version = base_version(item)
-    if version is not None and version > standing.version:
+    chained = standing.base_floor is not None and standing.base_floor <= standing.version
+    if version is not None and version > standing.version and not chained:
         return Conflict("stale_epoch", tuple(edit.values), None)
     base: Mapping[str, Any] | None
     theirs: dict[str, Theirs] = {}

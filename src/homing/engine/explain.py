@@ -157,9 +157,10 @@ def _scopes_of(table: BoundTable) -> Statement:
 
 
 async def history(
-    engine: Engine, *, resource_type: str, row: str, before: int | None = None, limit: int = 50
+    engine: Engine, *, resource_type: str, row: str, before: tuple[datetime, int] | None = None, limit: int = 50
 ) -> list[Change]:
-    """What happened to a row, newest first; ``before``: only versions below. Raises Problem("not_found")."""
+    """What happened to a row, newest first; ``before``: (at, version) of the last one seen. Raises
+    Problem("not_found")."""
     table = engine.bound.by_resource_type.get(resource_type)
     key = canonical_key(table, row) if table is not None else None
     if table is None or key is None:
@@ -168,8 +169,17 @@ async def history(
         return await _history(conn, table, key, before, limit)
 
 
-async def _history(conn: Any, table: BoundTable, key: str, before: int | None, limit: int) -> list[Change]:
-    params = {"table_id": table.id, "row_id": key, "before": before, "limit": limit}
+async def _history(
+    conn: Any, table: BoundTable, key: str, before: tuple[datetime, int] | None, limit: int
+) -> list[Change]:
+    params = {
+        "table_id": table.id,
+        "row_id": key,
+        "hidden": list(table.hidden),
+        "before_at": before[0] if before else None,
+        "before_version": before[1] if before else None,
+        "limit": limit,
+    }
     rows = await (await conn.execute(load(__package__, "read_row_history"), params)).fetchall()
     return [
         Change(

@@ -115,7 +115,8 @@ def settle(meeting: Meeting, work: Work, outcome: decide.Outcome) -> bool:
         case decide.Nothing():
             if outcome.decided:
                 decided(meeting, work, outcome.decided, outcome.base, standing.values)
-            work.verdict = Verdict("ok", row_id=work.row_id, version=standing.version or None, merged=outcome.merged)
+            version = None if standing.values is None else standing.version
+            work.verdict = Verdict("ok", row_id=work.row_id, version=version, merged=outcome.merged)
             return False
     return True
 

@@ -368,7 +368,7 @@ def conflict(meeting: Meeting, work: Work, outcome: decide.Conflict) -> None:
         outcome.code,
         message,
         row_id=work.row_id,
-        version=standing.version or None,
+        version=None if standing.values is None else standing.version,
         server_payload=server,
     )
     if outcome.code in ("exists", "unique") or meeting.atomic:

@@ -20,7 +20,7 @@ way is also the meaning of the fast one: both give the same rows and verdicts.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
@@ -36,7 +36,6 @@ from homing.engine.items import Work, correct_times, read_all, references
 from homing.engine.meet import Meeting, meet
 from homing.engine.pull import format_time, read_token
 from homing.engine.record import results_of, stored_results
-from homing.engine.values import read_row
 from homing.engine.who import check_caller, read_who
 from homing.engine.write import Group
 from homing.postgres.sql import Connection, load

@@ -12,13 +12,16 @@ from uuid import UUID, uuid4
 import msgspec
 
 from homing.engine import careful, record
+from homing.engine.again import give_twins, part_twins, recall
 from homing.engine.caller import Caller, Claims
 from homing.engine.engine import Engine
 from homing.engine.items import Verdict, Work, correct_times, read_all, references
 from homing.engine.meet import Meeting, meet
+from homing.engine.pull import read_token
 from homing.postgres.sql import Connection, load
 from homing.protocol.errors import Problem
 from homing.protocol.messages import Result
+from homing.protocol.token import Token
 
 
 async def replay(
@@ -39,7 +42,7 @@ async def _replay(engine: Engine, conn: Connection, caller: Caller, batch: UUID,
     owner = await (await conn.execute(load(__package__, "read_batch_owner"), {"batch": batch})).fetchone()
     if owner is None:
         raise Problem("not_found")
-    _, user_id, role, active, device_id, device_name, device_status, _token, atomic = owner
+    _, user_id, role, active, device_id, device_name, device_status, token, atomic = owner
     if user_id is None or not active:
         raise Problem("state_conflict", "The user who sent this batch is gone or inactive.")
     if device_status == "revoked":
@@ -77,10 +80,11 @@ async def _replay(engine: Engine, conn: Connection, caller: Caller, batch: UUID,
             load(__package__, "read_keys"), {"device": device_name, "temp_ids": sorted(temp_ids)}
         )
         here = set(ids.values())
-        judged = [row for row in await cursor.fetchall() if row[1] == "create" or row[10] not in here]
+        judged = [row for row in await cursor.fetchall() if row[10] not in here]
     known = await recall(conn, works, judged)
     fresh, twins = part_twins(works)
-    meeting = Meeting(engine, claims, batch, device_id, now, _base_token(engine, claims, token), atomic=whole)
+    base_token = _base_token(engine, claims, token)
+    meeting = Meeting(engine, claims, batch, device_id, now, base_token, atomic=atomic and item is None)
     await meet(conn, meeting, fresh, known, careful=True)
     await careful.apply(conn, meeting, fresh)
     if meeting.atomic and (culprit := next((w for w in fresh if w.verdict and w.verdict.status != "ok"), None)):
@@ -88,7 +92,9 @@ async def _replay(engine: Engine, conn: Connection, caller: Caller, batch: UUID,
         record.abort(works, culprit)
     await _act_as(conn, str(caller.user_id), None, batch)
     await record.keep_conflicts(conn, meeting, works)
-    await conn.execute(load(__package__, "keep_replayed"), {"items": _verdicts(works, ids)})
+    give_twins(twins)
+    judged_now = [work for work in works if work.index not in final]
+    await conn.execute(load(__package__, "keep_replayed"), {"items": _verdicts(judged_now, ids)})
     await conn.execute(
         "UPDATE homing.sync_batches SET status = 'completed', processed_at = %s, held_reason = NULL"
         " WHERE id = %s AND held_reason IS NOT NULL AND NOT EXISTS"
@@ -98,6 +104,16 @@ async def _replay(engine: Engine, conn: Connection, caller: Caller, batch: UUID,
     for work in works:
         work.index = rows[work.index][1]
     return works
+
+
+def _base_token(engine: Engine, claims: Claims, text: str | None) -> Token | None:
+    """The client's sync token as the batch came with it, if it was one of ours."""
+    if text is None:
+        return None
+    try:
+        return read_token(engine, claims, text)
+    except Problem:
+        return None
 
 
 async def _act_as(conn: Connection, actor: str, device: UUID | None, batch: UUID) -> None:
@@ -136,8 +152,10 @@ def _verdicts(works: list[Work], ids: dict[int, UUID]) -> str:
             "merged": work.verdict.merged,
             "conflict_id": work.verdict.conflict_id,
             "details": record.details_of(work.verdict),
+            "again": work.verdict.stored,
+            "quarantined": record.is_quarantined(work.verdict),
         }
         for work in works
-        if work.verdict is not None and not work.verdict.stored
+        if work.verdict is not None
     ]
     return msgspec.json.encode(kept).decode()

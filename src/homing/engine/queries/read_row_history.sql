@@ -1,5 +1,8 @@
--- What happened to one row, newest first, a page.
-SELECT h.version, h.action::text, h.actor, u.username, d.device_id, h.at, h.changes::text, h.batch_id
+-- What happened to one row, newest first, a page. By time and not by version: a row that was deleted and made again
+-- counts its versions anew. Hidden columns stay hidden.
+SELECT h.version, h.action::text, h.actor, u.username, d.device_id, h.at,
+       (h.changes - %(hidden)s::text[])::text, h.batch_id
 FROM homing.history h LEFT JOIN homing.users u ON u.id::text = h.actor LEFT JOIN homing.mobile_devices d ON d.id = h.device_id
-WHERE h.table_id = %(table_id)s AND h.row_id = %(row_id)s::text AND (%(before)s::int IS NULL OR h.version < %(before)s::int)
-ORDER BY h.version DESC, h.at DESC LIMIT %(limit)s
+WHERE h.table_id = %(table_id)s AND h.row_id = %(row_id)s::text
+  AND (%(before_at)s::timestamptz IS NULL OR (h.at, h.version) < (%(before_at)s::timestamptz, %(before_version)s::int))
+ORDER BY h.at DESC, h.version DESC LIMIT %(limit)s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -32,11 +33,14 @@ async def get_history(
     node: Node, table: ResourceType, row: RowKey, limit: Limit = LIMIT_DEFAULT, after: After = None
 ) -> Page[Change]:
     """Who changed what of one row, the newest first."""
-    place = read_cursor(after, tuple[int])
     found = await explain.history(
-        node.engine, resource_type=table, row=row, before=place[0] if place else None, limit=limit + 1
+        node.engine,
+        resource_type=table,
+        row=row,
+        before=read_cursor(after, tuple[datetime, int]),
+        limit=limit + 1,
     )
-    return page_of(found, limit=limit, place=lambda change: (change.version,))
+    return page_of(found, limit=limit, place=lambda change: (change.at, change.version))
 
 
 ROUTES = [get_explanation, get_history]
