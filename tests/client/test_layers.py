@@ -8,8 +8,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from homing.client.batches import Result, conclude, start
+from homing.client.batches import start
 from homing.client.pages import Change, Page, apply, place
+from homing.client.results import Result, conclude
 from homing.client.schema import adopt
 from homing.client.tables import Schema
 from tests.client.conftest import memory_folder

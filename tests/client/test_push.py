@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homing.client.batches import Candidate, choose
+from homing.client.choice import Candidate, choose
 from homing.client.exchange import Answer, Request
 from homing.protocol.limits import Limits
 from tests.client.device import Device, enrolled

@@ -13,9 +13,10 @@ from enum import Enum
 import msgspec
 
 from homing.client import batches
-from homing.client.batches import Batch, Outcome, PushAnswer
+from homing.client.batches import Batch
 from homing.client.call import RefusalError, call, decode, post
 from homing.client.exchange import Flow, Progress
+from homing.client.results import Outcome, PushAnswer, conclude
 from homing.client.store import Store
 from homing.protocol.errors import Action
 
@@ -96,7 +97,7 @@ def _send(store: Store, batch: Batch, pushed: Pushed) -> Flow[Sent]:
         raise RefusalError(
             Action.STOP, "not_understood", "The answer to a push must have one result an item, in order."
         )
-    outcomes = batches.conclude(store, batch, answer.results)
+    outcomes = conclude(store, batch, answer.results)
     pushed.sent += len(outcomes)
     for outcome in outcomes:
         pushed.count(outcome)

@@ -55,6 +55,8 @@ def discard(store: Store, op: str) -> list[str]:
                     why = f"It refers to {op}, which was discarded."
                     store.run("refuse_entry", op=needing["op"], code="dependency_failed", error=why, at=store.now())
                     changed.add((needing["resource_type"], needing["row_id"]))
+            # What names the row from now on is refused by the server, rather than waiting for ever.
+            store.run("delete_temp_id", temp_id=op)
         for each in gone:
             store.run("delete_attachments_of_entry", op=each)
             store.run("delete_needs", op=each)
