@@ -122,7 +122,13 @@ async def _bind_table(
     if len(keys) != 1:
         mistake(f"it needs a primary key of one column to be synced (it has {len(keys)})")
         return None, wrong
-    own = any(row["name"] == VERSION and row["sql_type"] != "integer" for row in rows)
+    types = {row["name"]: row["sql_type"] for row in rows}
+    stamped = types.get(CHANGED) == "xid8"
+    if CHANGED in types and not stamped:
+        mistake(f"it has a column {CHANGED!r} of its own, where the stamp goes; rename it")
+        return None, wrong
+    # A version that is there before the stamps is the table's own, whatever its type.
+    own = VERSION in types and (not stamped or types[VERSION] != "integer" or OTHER_VERSION in types)
     version = OTHER_VERSION if own else VERSION
     columns: dict[str, Column] = {}
     hidden: list[str] = [name for name in table.hide if any(r["name"] == name for r in rows)]
@@ -273,7 +279,12 @@ async def _install(conn: AsyncConnection[Any], table: BoundTable, *, install: bo
     wanted = stamps.digest(table)
     row = await (await conn.execute("SELECT triggers FROM homing.synced_tables WHERE id = %s", [table.id])).fetchone()
     assert row is not None
-    if row[0] == wanted:
+    there = await (
+        await conn.execute(
+            load(__package__, "has_stamps"), {"schema": table.declared.schema, "table": table.declared.table}
+        )
+    ).fetchone()
+    if row[0] == wanted and there == (True,):
         return
     if not install:
         mistakes.append(
@@ -286,3 +297,6 @@ async def _install(conn: AsyncConnection[Any], table: BoundTable, *, install: bo
         for statement in stamps.statements(table):
             await conn.execute(statement)
         await conn.execute("UPDATE homing.synced_tables SET triggers = %s WHERE id = %s", [wanted, table.id])
+        if row[0] and there != (True,):
+            # Dropped and made anew: which rows went with the old one is not known, so every device starts again.
+            await conn.execute(load(__package__, "begin_epoch"), {"reason": f"{table.name} was made anew"})

@@ -52,6 +52,4 @@ async def settle(conn: AsyncConnection[Any], bound: Bound) -> Epoch:
 
 async def begin(conn: AsyncConnection[Any], reason: str) -> None:
     """Begin a new epoch: every device starts again, with its outbox."""
-    await conn.execute(
-        "UPDATE homing.epoch SET epoch = gen_random_uuid(), since = now(), reason = %s, floor = '0'", [reason]
-    )
+    await conn.execute(load(__package__, "begin_epoch"), {"reason": reason})
