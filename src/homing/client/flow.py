@@ -12,6 +12,7 @@ status says.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -92,6 +93,11 @@ def _alone(store: Store, report: Report, steps: Flow[None]) -> Flow[Report]:
             yield from steps
     except single.BusyError as busy:
         report.action, report.code, report.detail = Action.RETRY, "busy", str(busy)
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
+            raise
+        # The transaction was rolled back whole: nothing is ahead of anything, and the next sync goes on from here.
+        report.action, report.code, report.detail = Action.STOP, "replica_full", str(error)
     except RefusalError as refusal:
         report.action, report.code, report.detail = refusal.action, refusal.code, refusal.detail
         report.extra = refusal.extra
