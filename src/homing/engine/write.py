@@ -184,7 +184,8 @@ def _insert(group: Group, by_name: Mapping[str, BoundTable]) -> tuple[sql.Compos
         "input AS MATERIALIZED ({input}), full_rows AS MATERIALIZED (SELECT {row} FROM input AS i),"
         " judged AS MATERIALIZED (SELECT {listed}, {held} AS homing_held, {referred} AS homing_referred"
         " FROM (SELECT * {others} FROM full_rows) AS homing_row),"
-        " made AS (INSERT INTO {table} ({listed}) SELECT {listed} FROM judged WHERE homing_held AND homing_referred"
+        " made AS (INSERT INTO {table} ({listed}) OVERRIDING SYSTEM VALUE"  # keys are given before, also ALWAYS ones
+        " SELECT {listed} FROM judged WHERE homing_held AND homing_referred"
         " RETURNING {key} AS made_id, {version} AS made_version)"
     ).format(
         input=_input(group),
