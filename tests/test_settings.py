@@ -27,7 +27,6 @@ def test_every_setting_is_read_from_its_variable() -> None:
             "HOMING_SESSION_DAYS_MAX": "30",
             "HOMING_TRUST_THRESHOLD": "0.25",
             "HOMING_POOL_SIZE": "2",
-            "HOMING_PRODUCTION": "Yes",
             "HOMING_LIMITS_BATCH_ITEMS_MAX": "50",
         }
     )
@@ -44,7 +43,6 @@ def test_every_setting_is_read_from_its_variable() -> None:
         session_days_max=30,
         trust_threshold=0.25,
         pool_size=2,
-        production=True,
         limits=type(DEFAULT_LIMITS)(batch_items_max=50),
     )
 
@@ -60,7 +58,6 @@ def test_all_mistakes_are_named_at_once() -> None:
                 "HOMING_LIMITS_BATCH_ITEM_MAX": "5",
                 "HOMING_POOL_SIZES": "5",
                 "HOMING_PORT": "http",
-                "HOMING_PRODUCTION": "maybe",
                 "HOMING_TRUST_THRESHOLD": "2",
                 "HOMING_ZZZ": "1",
             }
@@ -73,7 +70,6 @@ def test_all_mistakes_are_named_at_once() -> None:
         "HOMING_LIMITS_BATCH_ITEM_MAX is not a setting; did you mean HOMING_LIMITS_BATCH_ITEMS_MAX?",
         "HOMING_POOL_SIZES is not a setting; did you mean HOMING_POOL_SIZE?",
         "HOMING_PORT: Expected `int`, got `str`",
-        "HOMING_PRODUCTION: Expected one of true, 1, yes, on, false, 0, no, off",
         "HOMING_TRUST_THRESHOLD: Expected `float` <= 1.0",
         "HOMING_ZZZ is not a setting",
     ]

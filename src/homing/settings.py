@@ -52,8 +52,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Pushes of a device whose trust score is below this are held for review."""
     pool_size: Annotated[int, Meta(ge=1, le=100)] = 8
     """Connections to PostgreSQL per pool and process."""
-    production: bool = False
-    """Refuse conveniences that are meant for a laptop."""
     limits: Limits = DEFAULT_LIMITS
 
     @classmethod
@@ -71,8 +69,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise SettingsError("\n".join(sorted(problems)))
         return cls(**fields, limits=msgspec.structs.replace(DEFAULT_LIMITS, **limits))
 
-
-_BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 
 _LIMIT_TYPES: Mapping[str, Any] = {field.name: Count for field in msgspec.structs.fields(Limits)}
 """A limit of zero or less would refuse everything."""
@@ -98,10 +94,6 @@ def _read_one(
 
 
 def _convert(value: str, kind: Any) -> Any:
-    if kind is bool:
-        if value.lower() not in _BOOLEANS:
-            raise ValueError(f"Expected one of {', '.join(_BOOLEANS)}")
-        return _BOOLEANS[value.lower()]
     if kind is Path:
         return Path(msgspec.convert(value, Text))
     if kind == tuple[str, ...]:

@@ -47,7 +47,10 @@ def _column(
     writable = [
         word
         for word, columns in (("create", create), ("update", update))
-        if columns is not None and not column.generated and column.name in columns
+        if columns is not None
+        and not column.generated
+        and column.name in columns
+        and not (word == "update" and column.name == table.key.name)
     ]
     described: dict[str, Any] = {
         "name": column.name,

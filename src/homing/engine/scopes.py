@@ -8,6 +8,7 @@ Sets never change, so a node may keep them.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -69,6 +70,10 @@ class ScopeSet:
 NOTHING = ScopeSet(())
 
 
+TOUCH_SECONDS = 86_400
+"""How exactly the database knows that a set is in use; it is collected after months."""
+
+
 class ScopeSets:
     """The stored sets, with the recently used ones in memory. ``total_max`` bounds the scopes kept, not the sets."""
 
@@ -76,6 +81,8 @@ class ScopeSets:
         self._kept: OrderedDict[bytes, ScopeSet] = OrderedDict({NOTHING.digest: NOTHING})
         self._total = 0
         self._total_max = total_max
+        self._touched: dict[bytes, float] = {}
+        """When a set was last said to be in use, by the monotonic clock: collecting goes by that (collect.py)."""
 
     def recall(self, digest: bytes) -> ScopeSet | None:
         found = self._kept.get(digest)
@@ -94,18 +101,25 @@ class ScopeSets:
 
     async def put(self, conn: Connection, scopes: ScopeSet) -> bytes:
         """Make sure the set is stored; its digest."""
-        if self.recall(scopes.digest) is None:
+        now = time.monotonic()
+        if (
+            self.recall(scopes.digest) is None
+            or now - self._touched.get(scopes.digest, -TOUCH_SECONDS) >= TOUCH_SECONDS
+        ):
             await conn.execute(
                 load(__package__, "keep_scope_set"), {"digest": scopes.digest, "scopes": list(scopes.scopes)}
             )
-            self._keep(scopes)
+            self._touched[scopes.digest] = now
+            if self.recall(scopes.digest) is None:
+                self._keep(scopes)
         return scopes.digest
 
     def _keep(self, scopes: ScopeSet) -> ScopeSet:
         self._kept[scopes.digest] = scopes
         self._total += len(scopes.scopes)
         while self._total > self._total_max and len(self._kept) > 1:
-            _, dropped = self._kept.popitem(last=False)
+            forgotten, dropped = self._kept.popitem(last=False)
+            self._touched.pop(forgotten, None)
             self._total -= len(dropped.scopes)
         return scopes
 

@@ -26,7 +26,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     key_bytes_max: int = 200
     """Bytes of a client_temp_id or batch_token: they are index keys."""
     text_bytes_max: int = 1 * 2**20
-    """Bytes of one text or JSON value."""
+    """Bytes of one item's payload."""
     media_bytes_max: int = 512 * 2**20
     """Bytes of one uploaded file."""
     media_begun_max: int = 1000
@@ -43,8 +43,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Days of history kept: how long an offline edit can still be merged field by field."""
     departures_days: int = 90
     """Days a departure is kept: a device away for longer starts again, with its outbox."""
-    push_seconds_max: int = 30
-    """Seconds one push may take in the database before it is given up as a whole."""
 
 
 DEFAULT_LIMITS = Limits()

@@ -13,6 +13,7 @@ import random
 from datetime import timedelta
 
 import msgspec
+import psycopg
 
 from homing.engine import collect
 from homing.media.sweep import sweep
@@ -68,6 +69,7 @@ async def every_day(node: Node) -> None:
         try:
             log.info("daily round: %s", await daily_round(node))
             wait = ROUND_SECONDS
-        except Problem as problem:
-            log.warning("daily round put off: %s", problem)
+        except (Problem, psycopg.Error):
+            # Whatever the database refused, the next round may find mended; the loop itself must not end.
+            log.exception("daily round put off for an hour")
             wait = 3600
