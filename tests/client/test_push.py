@@ -158,6 +158,20 @@ def test_edits_made_while_an_answer_is_lost_join_no_sent_batch(device: Device) -
     assert device.everything() == device.peer.visible()
 
 
+def test_a_sent_item_stays_what_it_was_when_its_batch_is_taken_apart(device: Device) -> None:
+    """The parent's answer makes its real id known; the child's key must still come with the body that was sent."""
+    tmp = device.replica.create("site", {"name": "parent"})
+    device.replica.create("visit", {"site_id": tmp})
+    device.sync(line=Watched(device.peer, lose=5))
+    device.peer.limits = Limits(batch_items_max=1)
+    line = Watched(device.peer)
+    report = device.sync(line=line)
+    assert (line.sizes, report.pushed.applied, report.pushed.refused) == ([2, 1, 1], 2, 0)
+    assert line.pushed[2]["items"][0]["payload"]["site_id"] == tmp
+    assert set(device.peer.effects.values()) == {1}
+    assert device.everything() == device.peer.visible()
+
+
 # Refusals.
 
 

@@ -67,8 +67,13 @@ def push(store: Store, pushed: Pushed) -> Flow[bool]:
     for batch in batches.unanswered(store):
         if batch.batch_token in pushed.asked:
             continue
-        if (yield from _send(store, batch, pushed)) is Sent.STALE:
-            return False
+        match (yield from _send(store, batch, pushed)):
+            case Sent.STALE:
+                return False
+            case Sent.SPLIT:
+                size = min(size, max(1, len(batch.ops) // 2))
+            case Sent.DONE:
+                pass
     until = batches.last_entry(store)
     while (fresh := batches.start(store, size=size, until=until)) is not None:
         match (yield from _send(store, fresh, pushed)):
