@@ -1,4 +1,6 @@
-"""Push through HTTP: what is answered, what is then in the database, and what one bad item costs the others."""
+"""Push through HTTP: what is answered, what is then in the database, and what one bad item costs the others. A little
+over 500 lines, because the rows of one table of bad input belong on one page.
+"""
 
 import json
 import threading
