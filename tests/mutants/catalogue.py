@@ -1,0 +1,184 @@
+"""The mistakes: small patches of the engine, each one that somebody could make in good faith.
+
+A patch is text, not a syntax tree, so that it reads like the diff it is. Its old text stands exactly once in its file;
+``test_patches.py`` says so in the ordinary suite, or a renamed variable would quietly take a mutant out of service.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+ENGINE = Path("src/homing/engine")
+PULL, EPOCH = "tests/engine/test_pull.py::", "tests/engine/test_epoch.py::"
+KILLS = "tests/mutants/test_kills.py::"
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """``old`` in ``file`` becomes ``new``, which ``breaks`` something; one of ``tests`` (pytest node ids) must fail."""
+
+    name: str
+    file: Path
+    old: str
+    new: str
+    breaks: str
+    tests: tuple[str, ...]
+
+    def applied(self, text: str) -> str:
+        """The file's text with the mistake in it. Raises ValueError if the old text does not stand there once."""
+        if (times := text.count(self.old)) != 1:
+            raise ValueError(f"{self.name}: the text to replace stands {times} times in {self.file}, not once")
+        return text.replace(self.old, self.new)
+
+
+MUTANTS = (
+    # ------------------------------------------------------------------------------------------------------- pull
+    Mutant(
+        "cursor",
+        ENGINE / "pull.py",
+        "since=until.bounded(engine.limits.token_xids_max),",
+        "since=Snapshot(until.xmax, until.xmax),",
+        "The token is the highest transaction seen: what commits late is skipped for ever.",
+        (f"{KILLS}test_what_commits_late_still_comes",),
+    ),
+    Mutant(
+        "horizon",
+        ENGINE / "pull.py",
+        "since=until.bounded(engine.limits.token_xids_max),",
+        "since=Snapshot(until.xmin, until.xmin),",
+        "The token is the oldest running transaction: an open one anywhere makes every delta the same again.",
+        (f"{EPOCH}test_a_transaction_left_open_anywhere_stalls_nothing[18]",),
+    ),
+    Mutant(
+        "guess-trusted",
+        ENGINE / "pull.py",
+        "        if info.scopes is None:\n",
+        "        if info.scopes is None or token.held is not None:\n",
+        "The scopes of the token are taken for those held now: a revoked right goes on.",
+        (f"{PULL}test_leaving_a_scope_removes_its_rows_and_entering_brings_them",),
+    ),
+    Mutant(
+        "half-removed-still-held",
+        ENGINE / "pull.py",
+        "    before = before - left\n",
+        "",
+        "A scope whose removal had begun counts as held: given back, its removed rows never come again.",
+        (f"{PULL}test_a_scope_whose_removal_had_begun_comes_whole_when_it_is_given_back",),
+    ),
+    Mutant(
+        "possible-forgotten",
+        ENGINE / "pull.py",
+        "    possible = possible | entering | left\n",
+        "",
+        "What an abandoned delta brought is forgotten: its rows stay on a device that may not see them.",
+        (f"{PULL}test_a_scope_that_an_abandoned_delta_brought_is_removed_again",),
+    ),
+    Mutant(
+        "complete-too-early",
+        ENGINE / "pull.py",
+        "    if token.until is None or until == here:\n",
+        "    if token.until is None or last is None:\n",
+        "The last page says complete though rows changed while the delta was paged: half a transaction is shown.",
+        (f"{PULL}test_a_transaction_longer_than_a_page_is_never_half_complete",),
+    ),
+    Mutant(
+        "epoch-unchecked",
+        ENGINE / "pull.py",
+        "    if token.epoch != info.epoch:\n",
+        "    if token.epoch is None:\n",
+        "A token outlives its database's epoch: after a truncation the device keeps rows that are gone.",
+        (f"{EPOCH}test_truncating_a_synced_table_is_an_epoch[slots]",),
+    ),
+    Mutant(
+        "left-though-held",
+        ENGINE / "feeds.py",
+        'conditions.append(sql.SQL("NOT {}").format(table.held_sql()))',
+        'conditions.append(sql.SQL("true"))',
+        "A row that left one scope is removed though another held scope has it.",
+        (f"{PULL}test_a_row_in_two_held_scopes_stays_until_both_are_gone",),
+    ),
+    Mutant(
+        "delete-without-departure",
+        ENGINE / "stamps.py",
+        "FROM ({all_scopes}) AS d(scope, row_id) WHERE d.scope IS NOT NULL\n",
+        "FROM ({all_scopes}) AS d(scope, row_id) WHERE false\n",
+        "A delete leaves no departure: the row stays on every device.",
+        (f"{PULL}test_a_change_is_the_whole_row_and_says_what_happened",),
+    ),
+    # ------------------------------------------------------------------------------------------------------- push
+    Mutant(
+        "claim-ignored",
+        ENGINE / "push.py",
+        'token=request.batch_token or f"homing-{uuid4()}",',
+        'token=f"homing-{uuid4()}",',
+        "The batch's token is not its key: a batch whose answer was lost is applied twice.",
+        (f"{KILLS}test_a_batch_sent_twice_is_applied_once",),
+    ),
+    Mutant(
+        "claim-unchecked",
+        ENGINE / "push.py",
+        "    if not claimed:\n",
+        "    if claimed is None:\n",
+        "A batch that was claimed before is worked on again.",
+        (f"{KILLS}test_a_batch_sent_twice_is_applied_once",),
+    ),
+    Mutant(
+        "claim-commits-alone",
+        ENGINE / "push.py",
+        "    correct_times(works, opened.offset, batch.now)\n",
+        "    correct_times(works, opened.offset, batch.now)\n"
+        '    await conn.execute("COMMIT")\n    await conn.execute("BEGIN")\n',
+        "The claim commits before its effects: a batch that fails between them is answered as done.",
+        (f"{KILLS}test_a_batch_begun_again_is_still_its_own",),
+    ),
+    Mutant(
+        "item-key-ignored",
+        ENGINE / "again.py",
+        "if work.verdict is None and work.key in by_key]",
+        "if work.verdict is not None and work.key in by_key]",
+        "An item's key is not looked up: sent again in another batch it makes a second row.",
+        (f"{KILLS}test_an_item_sent_again_makes_no_second_row",),
+    ),
+    Mutant(
+        "history-ignored",
+        ENGINE / "decide.py",
+        "                if entry.device is None or entry.device != device:\n",
+        "                if entry.device is None and entry.device != device:\n",
+        "What other devices wrote since the base is not looked at: the last writer silently wins.",
+        (f"{KILLS}test_what_others_wrote_since_the_base_is_met",),
+    ),
+    Mutant(
+        "own-edits-are-others",
+        ENGINE / "decide.py",
+        "                if entry.device is None or entry.device != device:\n",
+        "                if entry.device is None or entry.device is not None:\n",
+        "A device's own earlier edits count as somebody else's: its chain of edits conflicts with itself.",
+        (f"{KILLS}test_what_the_device_wrote_itself_is_not",),
+    ),
+    Mutant(
+        "references-unchecked",
+        ENGINE / "write.py",
+        'sql.SQL(" AND ").join(parts)) if parts else sql.SQL("true")',
+        'sql.SQL(" AND ").join(parts)) if parts is None else sql.SQL("true")',
+        "A reference to an invisible row is accepted: a device learns which rows exist.",
+        (f"{KILLS}test_what_cannot_be_seen_cannot_be_referred_to",),
+    ),
+    Mutant(
+        "refused-but-written",
+        ENGINE / "careful.py",
+        '    if edit.refusal is not None:\n        await conn.execute("ROLLBACK TO SAVEPOINT homing_item")\n'
+        "        work.refused(edit.refusal)\n",
+        "    if edit.refusal is not None:\n        work.refused(edit.refusal)\n",
+        "An item that an effect refuses is not rolled back: it is answered as refused, and stays.",
+        (f"{KILLS}test_what_an_effect_refuses_is_not_written",),
+    ),
+    Mutant(
+        "failed-and-all-with-it",
+        ENGINE / "careful.py",
+        '    except ABOUT_DATA as error:\n        await conn.execute("ROLLBACK TO SAVEPOINT homing_item")\n',
+        "    except ABOUT_DATA as error:\n",
+        "An item that breaks a rule of the table is not rolled back to its savepoint: the whole batch goes with it.",
+        (f"{KILLS}test_a_batch_begun_again_is_still_its_own",),
+    ),
+)
