@@ -103,7 +103,7 @@ class Caller:
                 return changes, str(token)
 
 
-@dataclass
+@dataclass(eq=False)
 class Scene:
     """A server, its database as somebody outside sees it, and people."""
 

@@ -8,7 +8,7 @@ waited for a lock still reads everything else as it stood before the wait.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -40,6 +40,10 @@ class Standing:
     level: int = 0
     base_floor: int | None = None
     """The lowest base version of the batch's edits of this row so far: a chain stands on its first link's base."""
+    links: int = 0
+    """How many of the batch's edits this row has had so far, whatever became of them."""
+    own: dict[str, Any] = field(default_factory=dict)
+    """What the batch's edits of this row set, as the device sent it: on that, its next edit is based."""
 
 
 class Entry(msgspec.Struct):

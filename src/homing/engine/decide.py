@@ -132,8 +132,9 @@ def _decide_change(
     assert standing.values is not None
     server = standing.values
     version = base_version(item)
-    chained = standing.base_floor is not None and standing.base_floor <= standing.version
-    if version is not None and version > standing.version and not chained:
+    # A device counts a version for each of its edits in a chain; the server counts those that changed something.
+    foretold = standing.base_floor + standing.links if standing.base_floor is not None else 0
+    if version is not None and version > max(standing.version, foretold):
         return Conflict("stale_epoch", tuple(edit.values), None)
     base: Mapping[str, Any] | None
     theirs: dict[str, Theirs] = {}
@@ -173,7 +174,7 @@ def _decide_change(
     outcome = merge(
         table.columns,
         table.declared.merge,
-        base=base,
+        base=None if base is None else {**base, **standing.own},
         server=server,
         client=edit.values,
         theirs=theirs,

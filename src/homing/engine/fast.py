@@ -115,6 +115,7 @@ def settle(meeting: Meeting, work: Work, outcome: decide.Outcome) -> bool:
         case decide.Nothing():
             if outcome.decided:
                 decided(meeting, work, outcome.decided, outcome.base, standing.values)
+            standing.own |= work.sent
             version = None if standing.values is None else standing.version
             work.verdict = Verdict("ok", row_id=work.row_id, version=version, merged=outcome.merged)
             return False
@@ -167,9 +168,11 @@ def advance(meeting: Meeting, work: Work, outcome: decide.Create | decide.Update
         assert standing.values is not None
         standing.values = {**standing.values, **outcome.values}
         standing.version += 1
+        standing.own |= work.sent
         merged = outcome.merged
     else:
         standing.values, standing.left, merged = None, True, False
+        standing.own.clear()
         standing.version += 1 if work.table is not None and work.table.declared.soft_delete else 0
     work.verdict = Verdict("ok", row_id=work.row_id, version=standing.version, merged=merged)
     if isinstance(outcome, decide.Update) and outcome.decided:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -67,6 +67,8 @@ class Work:
     """Nothing looks into the values on their way: they go to the database as they came (see meet.py)."""
     columns: tuple[str, ...] = ()
     """Of a plain create: the columns it gives, sorted."""
+    sent: dict[str, Any] = field(default_factory=dict)
+    """Of an update: wire values as the device wants them, before merging."""
     verdict: Verdict | None = None
 
     @property

@@ -330,6 +330,8 @@ def judge(meeting: Meeting, work: Work) -> decide.Outcome:
     edit = meeting.edits[work.index]
     standing = meeting.standing(work)
     edit.old = standing.values
+    if item.action == "update":
+        work.sent = dict(edit.values)
     outcome = decide.decide(
         work,
         edit,
@@ -346,6 +348,7 @@ def judge(meeting: Meeting, work: Work) -> decide.Outcome:
             floors[key] = standing.base_floor
         lower_floor(floors, key, work)
         standing.base_floor = floors.get(key)
+        standing.links += 1
     if isinstance(outcome, decide.Create | decide.Update | decide.Delete):
         if not isinstance(outcome, decide.Delete):
             edit.values = outcome.values

@@ -3,7 +3,7 @@
 Three rows are known: the *base* (what the device saw), the *server's* row now, and the fields the *client* sends, which
 are only those it changed. Field by field:
 
-* the server's value is the client's already, or only the client changed it: nothing to decide;
+* the server's value is the client's already (and no counter), or only the client changed it: nothing to decide;
 * both changed it: the field *overlaps*, and its policy decides.
 
 One overlapping field with the policy ``manual`` makes the whole item a conflict: the fields of one edit were made
@@ -68,12 +68,14 @@ def merge(
     manual: list[str] = []
     for field, ours in client.items():
         column = columns[field]
-        if same(column, ours, server.get(field)):
+        policy = policies.of(field)
+        counted = policy.kind == "counter" and base is not None and field in theirs
+        # Two devices that both count from 10 to 11 counted two.
+        if same(column, ours, server.get(field)) and not counted:
             continue
         if base is not None and field not in theirs:
             values[field] = ours
             continue
-        policy = policies.of(field)
         before = None if base is None else base.get(field)
         outcome = _decide(policy, base is not None, before, server.get(field), ours, theirs.get(field), edited_at)
         if isinstance(outcome, _Manual):

@@ -16,7 +16,11 @@ WITH input AS MATERIALIZED (
         (CASE WHEN policy IS NOT NULL THEN 'merged' END)::homing.resolution_action,
         CASE WHEN policy IS NOT NULL THEN now() END,
         CASE WHEN policy IS NOT NULL THEN server_version END
-    FROM input
+    FROM (SELECT DISTINCT ON (resource_type, row_id, coalesce(base_version, -1), client_payload::text,
+                              CASE WHEN policy IS NOT NULL THEN n END) *
+          FROM input
+          ORDER BY resource_type, row_id, coalesce(base_version, -1), client_payload::text,
+                   CASE WHEN policy IS NOT NULL THEN n END, n) AS once
     ON CONFLICT (resource_type, row_id, (coalesce(device_id, '00000000-0000-0000-0000-000000000000'::uuid)),
         (coalesce(base_version, -1)), (md5(client_payload::text))) WHERE resolution = 'pending'
     DO UPDATE SET server_version = excluded.server_version, server_payload = excluded.server_payload
