@@ -37,7 +37,7 @@ async def _explain(world: World, claims: Claims, delta: Delta, place: Place | No
     async with world.engine.indexed.connection() as conn:
         cursor = AsyncRawCursor(conn)
         await cursor.execute(
-            "EXPLAIN (ANALYZE, FORMAT JSON) " + statement.text, [params[name] for name in statement.names]
+            "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + statement.text, [params[name] for name in statement.names]
         )
         row = await cursor.fetchone()
     assert row is not None
@@ -124,6 +124,8 @@ async def test_an_empty_delta_reads_nothing_of_a_large_table(world: World) -> No
     assert nodes
     assert {node["Node Type"] for node in nodes} <= {"Index Scan", "Index Only Scan"}
     assert _read(nodes) <= 1
+    # Nor of its index: a comparison that the index cannot begin at would walk over every entry of the key.
+    assert sum(node["Shared Hit Blocks"] + node["Shared Read Blocks"] for node in nodes) <= 12
 
 
 async def test_many_scopes_and_few_changes_start_from_the_changes(world: World) -> None:

@@ -258,10 +258,11 @@ class Feeds:
             "table_id": sql.Literal(table.id),
             "pk": sql.Identifier(table.key.name),
             "key": sql.SQL(key.expression),
-            # With the key in the comparison too, only the index that begins with the key can serve it, whatever the
-            # planner believed of the table when it made the plan.
-            "lead": sql.SQL("") if key.constant else sql.SQL("({}), ").format(sql.SQL(key.expression)),
-            "lead_key": sql.SQL("") if key.constant else sql.SQL("k.key, "),
+            # Only who says so gets the index on the stamp alone (stamps.py): a feed by key must go by its key's index,
+            # whatever the planner believed of the table when it made the plan.
+            "every": sql.SQL("t.{} >= 1 AND ").format(table.version_sql)
+            if key.constant or feed.kind is Kind.CHANGED
+            else sql.SQL(""),
             "change": self._removal(table) if feed.kind is Kind.LEFT else self._change(table),
             "payload": sql.SQL("")
             if feed.kind is Kind.LEFT
@@ -272,15 +273,16 @@ class Feeds:
             return sql.SQL(
                 "(SELECT {n}, NULL::text, t.changed::text, t.{pk}::text, {table_id}, {change} FROM ("
                 "SELECT t.* FROM {table} AS t"
-                " WHERE (t.changed, t.{pk}) > ({from}, {id}) AND ((({key}) IN (SELECT unnest({keys}))) IS TRUE){and}"
+                " WHERE {every}(t.changed, t.{pk}) > ({from}, {id})"
+                " AND ((({key}) IN (SELECT unnest({keys}))) IS TRUE){and}"
                 " ORDER BY t.changed, t.{pk} LIMIT %(limit)s) AS t{payload})"
             ).format(**parts)
         return sql.SQL(
             "SELECT {n}, k.key::text, t.changed::text, t.{pk}::text, {table_id}, {change}"
             " FROM unnest({keys}) WITH ORDINALITY AS k(key, n) CROSS JOIN LATERAL ("
             "SELECT t.* FROM {table} AS t"
-            " WHERE ({key}) = k.key AND ({lead}t.changed, t.{pk}) >"
-            " ({lead_key}CASE WHEN k.n = 1 THEN {from} ELSE {low} END,"
+            " WHERE {every}({key}) = k.key AND (t.changed, t.{pk}) >"
+            " (CASE WHEN k.n = 1 THEN {from} ELSE {low} END,"
             " CASE WHEN k.n = 1 THEN {id} ELSE {zero} END){and}"
             " ORDER BY t.changed, t.{pk} LIMIT %(limit)s) AS t{payload}"
         ).format(**parts)
@@ -365,8 +367,8 @@ class Feeds:
             "SELECT {n}, s.scope, r.xid, r.row_id, r.table_id, r.change"
             " FROM unnest({keys}) WITH ORDINALITY AS s(scope, n) CROSS JOIN LATERAL ("
             "SELECT d.xid::text AS xid, d.row_id, d.table_id, {change} AS change FROM homing.departures AS d"
-            " WHERE d.scope = s.scope AND (d.scope, d.xid, d.table_id, d.row_id) >"
-            " (s.scope, CASE WHEN s.n = 1 THEN {from} ELSE {low} END,"
+            " WHERE d.scope = s.scope AND (d.xid, d.table_id, d.row_id) >"
+            " (CASE WHEN s.n = 1 THEN {from} ELSE {low} END,"
             " CASE WHEN s.n = 1 THEN {tid} ELSE 0 END, CASE WHEN s.n = 1 THEN {id} ELSE '' END){and}"
             " ORDER BY d.xid, d.table_id, d.row_id LIMIT %(limit)s) AS r"
         ).format(**parts)

@@ -222,8 +222,12 @@ def statements(table: BoundTable) -> list[sql.Composed]:
                 )
             )
     made.append(
-        sql.SQL("CREATE INDEX IF NOT EXISTS {} ON {} (changed, {})").format(
-            sql.Identifier(f"homing_{table.id}_changed"), table.qualified, sql.Identifier(table.key.name)
+        # Partial, though every row is in it, so that only the feed that says so is planned with it (feeds.py).
+        sql.SQL("CREATE INDEX IF NOT EXISTS {} ON {} (changed, {}) WHERE {} >= 1").format(
+            sql.Identifier(f"homing_{table.id}_changed"),
+            table.qualified,
+            sql.Identifier(table.key.name),
+            table.version_sql,
         )
     )
     return made
