@@ -42,9 +42,12 @@ def refused_by_check(edit: Edit) -> Refusal | None:
 
 async def print_labels(conn: Any, edits: Sequence[Edit], _who: Who) -> None:
     """An effect with traces of its own, which must be there once if the row is, and not at all if it is not."""
+    named = [edit for edit in edits if "title" in edit.values]
+    await conn.execute(
+        "INSERT INTO shop.labels_printed SELECT * FROM unnest(%s::uuid[], %s::text[])",
+        [[edit.row_id for edit in named], [edit.values["title"] for edit in named]],
+    )
     for edit in edits:
-        if "title" in edit.values:
-            await conn.execute("INSERT INTO shop.labels_printed VALUES (%s, %s)", [edit.row_id, edit.values["title"]])
         if edit.values.get("title") == "refused by effect":
             edit.refuse("check_failed", "the printer does not like this title", "/title")
 
