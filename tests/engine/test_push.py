@@ -1,4 +1,5 @@
-"""Batches: one bad item costs itself only; temp ids, chains and bases; all or nothing; a bound on round trips."""
+"""Batches: one bad item costs itself only; temp ids, chains and bases; all or nothing; a bound on round trips.
+Over 500 lines, because every case of a batch stands beside the others it must agree with."""
 
 import asyncio
 import json
