@@ -10,7 +10,7 @@ import httpx
 import psycopg
 import pytest
 
-from homing.server.node import Node
+from homing.server.tenant import Tenant
 from homing.settings import Settings
 from tests.fixtures.accounts import Person, SignIn, login
 from tests.fixtures.server import Server, serving
@@ -40,8 +40,8 @@ def settings(module_settings: Settings) -> Settings:
 
 @pytest.fixture(scope="module")
 def server(settings: Settings, clock: Clock) -> Iterator[Server]:
-    def prepare(node: Node) -> None:
-        node.clock = clock
+    def prepare(tenant: Tenant) -> None:
+        tenant.clock = clock
 
     with serving(settings, prepare) as running:
         yield running

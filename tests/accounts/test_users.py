@@ -9,7 +9,7 @@ import pytest
 from homing.accounts import users
 from homing.accounts.users import NewUser
 from homing.protocol.errors import Problem
-from homing.server.node import Node
+from homing.server.tenant import Tenant
 from tests.fixtures.accounts import PASSWORD, Person, SignIn, login
 from tests.fixtures.server import Server
 
@@ -190,11 +190,11 @@ def test_nobody(owner: Person) -> None:
 
 
 @pytest.mark.anyio
-async def test_roles_are_those_that_applications_declare(node: Node) -> None:
-    assert node.roles == {"OWNER", "WORKER"}
+async def test_roles_are_those_that_applications_declare(tenant: Tenant) -> None:
+    assert tenant.roles == {"OWNER", "WORKER"}
     with pytest.raises(Problem):
-        await users.create(node.database, NewUser(login="a", name="A", role="DRIVER"), roles=node.roles)
+        await users.create(tenant.database, NewUser(login="a", name="A", role="DRIVER"), roles=tenant.roles)
     driver = await users.create(
-        node.database, NewUser(login="a", name="A", role="DRIVER"), roles={*node.roles, "DRIVER"}
+        tenant.database, NewUser(login="a", name="A", role="DRIVER"), roles={*tenant.roles, "DRIVER"}
     )
     assert driver.role == "DRIVER"

@@ -111,7 +111,7 @@ def test_an_address_for_fetching_works_for_that_file_as_it_was_given_and_for_a_w
 ) -> None:
     good = address(worker, media_id)
     key = httpx.URL(good).path.removeprefix(f"{DOWNLOAD_PATH}/")
-    secrets = list(server.node.keys.media.values())
+    secrets = list(server.tenant.keys.media.values())
     extra = {"filename": "a.png", "content_type": "image/png"}
     bad = {
         "expired": server.url + signed_path(DOWNLOAD_PATH, key, secrets=secrets, expires=1_700_000_000, extra=extra),

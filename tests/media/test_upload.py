@@ -188,7 +188,7 @@ def test_a_compressed_body_is_not_a_file(place: dict[str, Any]) -> None:
 
 
 def test_every_address_that_does_not_work_is_one_answer(place: dict[str, Any], server: Server) -> None:
-    secrets = list(server.node.keys.media.values())
+    secrets = list(server.tenant.keys.media.values())
     good = place["upload_url"]
     unknown = "20260101/" + "0" * 32
     bad = {

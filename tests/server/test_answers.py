@@ -110,7 +110,7 @@ def test_capabilities(http: httpx.Client) -> None:
 def test_openapi_is_the_route_table(server: Server, http: httpx.Client) -> None:
     document = http.get("/openapi.json").json()
     described = {f"{method.upper()} {path}" for path, item in document["paths"].items() for method in item}
-    assert described == {str(route) for route in routes_of(create_app(server.node))}
+    assert described == {str(route) for route in routes_of(create_app(server.tenant))}
     operations = [operation for item in document["paths"].values() for operation in item.values()]
     ids = [operation["operationId"] for operation in operations]
     assert sorted(ids) == sorted(set(ids))
@@ -151,8 +151,8 @@ class Broken:
 
 
 def test_a_bug_is_answered_with_an_id_and_nothing_else(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
-    def add_bug(node: Any) -> None:
-        node.modules = {**node.modules, "broken": Broken}
+    def add_bug(tenant: Any) -> None:
+        tenant.modules = {**tenant.modules, "broken": Broken}
 
     with serving(settings, add_bug) as server, caplog.at_level(logging.ERROR, logger="homing.server"):
         answer = httpx.get(f"{server.url}/api/v1/broken")

@@ -15,8 +15,8 @@ from litestar import get
 import homing
 from homing.server.answers import RawJson
 from homing.server.app import create_app
-from homing.server.node import Node
 from homing.server.routing import BY_ENGINE, OFFICE, PERSON, PUBLIC, SIGNED_IN, Route, RoutesError, routes_of
+from homing.server.tenant import Tenant
 from homing.settings import Settings
 from tests.fixtures.accounts import Person, SignIn
 from tests.fixtures.server import Server
@@ -42,7 +42,7 @@ def worker(new_person: SignIn) -> Person:
 
 
 def routes(server: Server) -> list[Route]:
-    found = list(routes_of(create_app(server.node)))
+    found = list(routes_of(create_app(server.tenant)))
     assert len(found) > 20
     return found
 
@@ -252,14 +252,14 @@ class Careless:
 
 
 def test_a_route_that_does_not_say_who_may_call_it_stops_the_start(server: Server) -> None:
-    node = server.node
-    careless = Node(
-        settings=node.settings,
-        database=node.database,
-        engine=node.engine,
-        keys=node.keys,
-        store=node.store,
-        apps=node.apps,
+    tenant = server.tenant
+    careless = Tenant(
+        settings=tenant.settings,
+        database=tenant.database,
+        engine=tenant.engine,
+        keys=tenant.keys,
+        store=tenant.store,
+        apps=tenant.apps,
         modules={"careless": Careless},  # type: ignore[dict-item]
     )
     with pytest.raises(RoutesError) as caught:

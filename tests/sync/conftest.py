@@ -8,7 +8,7 @@ import httpx
 import psycopg
 import pytest
 
-from homing.server.node import open_node
+from homing.server.tenant import open_tenant
 from homing.settings import Settings
 from tests.fixtures.cluster import Cluster
 from tests.fixtures.server import serving
@@ -22,7 +22,7 @@ def shop_template(cluster: Cluster, template: str, tmp_path_factory: pytest.Temp
     """The name of a database with the shop in it, as a first start leaves it."""
 
     async def start_once(settings: Settings) -> None:
-        async with open_node(settings):
+        async with open_tenant(settings):
             pass
 
     url = cluster.create_database(template)

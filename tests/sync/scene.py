@@ -159,7 +159,7 @@ class Scene:
             device_id,
         )
         token = issue_access(
-            self.server.node.keys,
+            self.server.tenant.keys,
             user_id=UUID(person.user_id),
             role=person.role,
             tenant="default",

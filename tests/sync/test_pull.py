@@ -12,7 +12,7 @@ import pytest
 
 from homing.engine import epoch
 from homing.engine.collect import collect
-from homing.server.node import open_node
+from homing.server.tenant import open_tenant
 from homing.settings import Settings
 from tests.sync.scene import Caller, Json, Scene, create, delete, ok, problem, update, without
 
@@ -335,10 +335,10 @@ def test_the_schema_says_what_travels_and_what_may_be_written(scene: Scene) -> N
     assert tables["aisle"]["soft_delete"] == "gone"
 
 
-def _with_node(settings: Settings, act: Any) -> None:
+def _with_tenant(settings: Settings, act: Any) -> None:
     async def run() -> None:
-        async with open_node(settings) as node:
-            await act(node)
+        async with open_tenant(settings) as tenant:
+            await act(tenant)
 
     anyio.run(run)
 
@@ -353,10 +353,10 @@ def test_a_token_older_than_what_was_collected(scene: Scene, shop_settings: Sett
     days = timedelta(days=shop_settings.limits.departures_days + 1)
 
     def collected(moment: datetime) -> None:
-        async def act(node: Any) -> None:
-            await collect(node.engine, now=moment)
+        async def act(tenant: Any) -> None:
+            await collect(tenant.engine, now=moment)
 
-        _with_node(shop_settings, act)
+        _with_tenant(shop_settings, act)
 
     collected(later)
     _, fresh = present.pull()

@@ -1,4 +1,4 @@
-"""What the office's commands share: a node without HTTP, somebody to act as, and printing for people or programs."""
+"""What the office's commands share: a tenant without HTTP, somebody to act as, and printing for people or programs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from homing.declare import DeclarationError
 from homing.engine.caller import Caller
 from homing.postgres.migrations import MigrationError
 from homing.protocol.errors import Problem
-from homing.server.node import TENANT, Node, open_node
+from homing.server.tenant import TENANT, Tenant, open_tenant
 from homing.settings import Settings, SettingsError
 
 T = TypeVar("T")
@@ -54,12 +54,12 @@ class Where:
 HERE = Where()
 
 
-def run(work: Callable[[Node], Awaitable[T]], where: Where, *, migrating: bool = False) -> T:
-    """Open a node, do ``work`` on it, close it. What is wrong is said in one sentence and exits with 1."""
+def run(work: Callable[[Tenant], Awaitable[T]], where: Where, *, migrating: bool = False) -> T:
+    """Open a tenant, do ``work`` on it, close it. What is wrong is said in one sentence and exits with 1."""
 
     async def whole() -> T:
-        async with open_node(where.settings(), migrating=migrating) as node:
-            return await work(node)
+        async with open_tenant(where.settings(), migrating=migrating) as tenant:
+            return await work(tenant)
 
     return reported(lambda: asyncio.run(whole()))
 
@@ -77,9 +77,9 @@ def reported(work: Callable[[], T]) -> T:
 
 
 @asynccontextmanager
-async def acting(node: Node, login: str | None) -> AsyncIterator[Caller]:
+async def acting(tenant: Tenant, login: str | None) -> AsyncIterator[Caller]:
     """The user that a command acts as: ``login``, or the first active user of the office. Raises Problem."""
-    async with node.database.connection() as conn:
+    async with tenant.database.connection() as conn:
         row = await (
             await conn.execute(
                 "SELECT id, role FROM homing.users WHERE is_active AND role = %s"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from homing.cli._shell import HERE, Json, Where, run, show
-from homing.server.node import Node
+from homing.server.tenant import Tenant
 
 
 class Attached(msgspec.Struct):
@@ -27,7 +27,7 @@ def command(where: Where = HERE, *, json: Json = False) -> None:
     with its file and line, and then nothing is attached.
     """
 
-    async def work(node: Node) -> list[Attached]:
+    async def work(tenant: Tenant) -> list[Attached]:
         return [
             Attached(
                 table.name,
@@ -36,7 +36,7 @@ def command(where: Where = HERE, *, json: Json = False) -> None:
                 list(table.columns),
                 [f"{key.scope}: {key.expression}" for key in table.scope_keys],
             )
-            for table in node.engine.bound.tables
+            for table in tenant.engine.bound.tables
         ]
 
     show(run(work, where, migrating=True), as_json=json, columns=("table", "resource_type", "key", "scopes", "columns"))

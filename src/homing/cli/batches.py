@@ -10,7 +10,7 @@ from homing.cli._shell import HERE, Json, Where, acting, run, show
 from homing.engine import batches, replay
 from homing.engine.batches import BatchDetail, BatchSummary, ItemDetail
 from homing.protocol.messages import Result
-from homing.server.node import Node
+from homing.server.tenant import Tenant
 
 command = App(name="batches", help="List batches and the quarantine, look at one, replay it.")
 
@@ -21,8 +21,8 @@ def list_(
 ) -> None:
     """List batches, the newest first. ``--held``: those that wait for review."""
 
-    async def work(node: Node) -> list[BatchSummary]:
-        return await batches.find(node.engine, status=None, device=device, held=held, after=None, limit=limit)
+    async def work(tenant: Tenant) -> list[BatchSummary]:
+        return await batches.find(tenant.engine, status=None, device=device, held=held, after=None, limit=limit)
 
     show(
         run(work, where),
@@ -35,8 +35,8 @@ def list_(
 def show_(batch: UUID, where: Where = HERE, *, json: Json = False) -> None:
     """One batch with its items as sent and as judged."""
 
-    async def work(node: Node) -> BatchDetail:
-        return await batches.show(node.engine, batch)
+    async def work(tenant: Tenant) -> BatchDetail:
+        return await batches.show(tenant.engine, batch)
 
     show(run(work, where), as_json=json)
 
@@ -45,8 +45,8 @@ def show_(batch: UUID, where: Where = HERE, *, json: Json = False) -> None:
 def quarantine(where: Where = HERE, *, device: str | None = None, limit: int = 50, json: Json = False) -> None:
     """Refused items that wait for a person."""
 
-    async def work(node: Node) -> list[ItemDetail]:
-        return await batches.quarantine(node.engine, device=device, limit=limit)
+    async def work(tenant: Tenant) -> list[ItemDetail]:
+        return await batches.quarantine(tenant.engine, device=device, limit=limit)
 
     columns = ("id", "batch_id", "device_id", "resource_type", "action", "code", "error", "quarantined_at")
     show(run(work, where), as_json=json, columns=columns)
@@ -58,8 +58,8 @@ def replay_(
 ) -> None:
     """Run the held and refused items of a batch again. ``--dry-run`` shows the verdicts and rolls back."""
 
-    async def work(node: Node) -> list[Result]:
-        async with acting(node, as_user) as caller:
-            return await replay.replay(node.engine, caller, batch, dry_run=dry_run)
+    async def work(tenant: Tenant) -> list[Result]:
+        async with acting(tenant, as_user) as caller:
+            return await replay.replay(tenant.engine, caller, batch, dry_run=dry_run)
 
     show(run(work, where), as_json=json, columns=("index", "client_temp_id", "status", "server_id", "code", "error"))

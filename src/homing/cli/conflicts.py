@@ -12,7 +12,7 @@ from homing.cli._shell import HERE, Json, Where, acting, run, show
 from homing.engine import conflicts
 from homing.engine.conflicts import ConflictDetail, ConflictSummary
 from homing.protocol.messages import ResolveRequest
-from homing.server.node import Node
+from homing.server.tenant import Tenant
 
 command = App(name="conflicts", help="List conflicts, look at one, decide it.")
 
@@ -29,9 +29,9 @@ def list_(
 ) -> None:
     """List conflicts, the newest first; those that wait for a decision unless told otherwise."""
 
-    async def work(node: Node) -> list[ConflictSummary]:
+    async def work(tenant: Tenant) -> list[ConflictSummary]:
         return await conflicts.find(
-            node.engine,
+            tenant.engine,
             resolution=resolution,
             resource_type=resource_type,
             device=device,
@@ -48,8 +48,8 @@ def list_(
 def show_(conflict: UUID, where: Where = HERE, *, json: Json = False) -> None:
     """Base, server and client side by side, and who changed what since."""
 
-    async def work(node: Node) -> ConflictDetail:
-        return await conflicts.show(node.engine, conflict, user=None)
+    async def work(tenant: Tenant) -> ConflictDetail:
+        return await conflicts.show(tenant.engine, conflict, user=None)
 
     show(run(work, where), as_json=json)
 
@@ -78,9 +78,9 @@ def resolve(
     """
     fields: dict[str, Any] | None = None if payload is None else msgspec.json.decode(payload, type=dict[str, Any])
 
-    async def work(node: Node) -> ConflictDetail:
-        async with acting(node, as_user) as caller:
+    async def work(tenant: Tenant) -> ConflictDetail:
+        async with acting(tenant, as_user) as caller:
             wanted = ResolveRequest(resolution=resolution, payload=fields, notes=notes)
-            return await conflicts.settle(node.engine, caller, conflict, wanted)
+            return await conflicts.settle(tenant.engine, caller, conflict, wanted)
 
     show(run(work, where), as_json=json)

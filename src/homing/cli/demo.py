@@ -19,7 +19,7 @@ from homing.cli._demo import penguins, sample, season, show
 from homing.cli._demo.office import ensure_office
 from homing.cli._demo.serving import serving
 from homing.cli._shell import Json, reported
-from homing.server.node import Node
+from homing.server.tenant import Tenant
 from homing.settings import Settings
 
 
@@ -57,8 +57,8 @@ def _demo(data: Path, port: int) -> int:
     console = Console(stderr=True)
     made: list[bool] = []
 
-    async def prepare(node: Node) -> None:
-        made.append(await ensure_office(node))
+    async def prepare(tenant: Tenant) -> None:
+        made.append(await ensure_office(tenant))
 
     console.print("Starting PostgreSQL and the server …")
     with serving(_settings(data, port), prepare) as url:
@@ -82,9 +82,9 @@ def _season(seed: int, *, as_json: bool) -> int:
     console = Console(stderr=as_json)
     where: list[str] = []
 
-    async def prepare(node: Node) -> None:
-        await ensure_office(node)
-        where.append(node.database.url)
+    async def prepare(tenant: Tenant) -> None:
+        await ensure_office(tenant)
+        where.append(tenant.database.url)
 
     with (
         TemporaryDirectory(prefix="homing-demo-") as folder,

@@ -10,7 +10,7 @@ from homing.accounts import devices
 from homing.accounts.devices import Device, DeviceChange, Status
 from homing.cli._shell import HERE, Json, Where, acting, run, show
 from homing.protocol.errors import Problem
-from homing.server.node import Node
+from homing.server.tenant import Tenant
 
 command = App(name="devices", help="List devices, look at one, revoke or readmit it.")
 
@@ -21,8 +21,8 @@ def list_(
 ) -> None:
     """List devices, the newest first. ``--q`` looks for a text in names."""
 
-    async def work(node: Node) -> list[Device]:
-        return await devices.read_page(node.database, after=None, limit=limit, status=status, user_id=None, q=q)
+    async def work(tenant: Tenant) -> list[Device]:
+        return await devices.read_page(tenant.database, after=None, limit=limit, status=status, user_id=None, q=q)
 
     columns = ("device_id", "user_name", "status", "trust_score", "app_version", "last_seen")
     show(run(work, where), as_json=json, columns=columns)
@@ -32,8 +32,8 @@ def list_(
 def show_(device: str, where: Where = HERE, *, json: Json = False) -> None:
     """One device, with why it is trusted as far as it is."""
 
-    async def work(node: Node) -> Device:
-        return await _find(node, device)
+    async def work(tenant: Tenant) -> Device:
+        return await _find(tenant, device)
 
     show(run(work, where), as_json=json)
 
@@ -63,18 +63,18 @@ def readmit(
 
 
 def _change(device: str, where: Where, status: Status, reason: str, as_user: str | None, *, as_json: bool) -> None:
-    async def work(node: Node) -> Device:
-        found = await _find(node, device)
-        async with acting(node, as_user) as caller:
+    async def work(tenant: Tenant) -> Device:
+        found = await _find(tenant, device)
+        async with acting(tenant, as_user) as caller:
             wanted = DeviceChange(status=status, reason=reason or None)
-            return await devices.change(node.database, found.id, wanted, by=caller, now=node.clock())
+            return await devices.change(tenant.database, found.id, wanted, by=caller, now=tenant.clock())
 
     show(run(work, where), as_json=as_json)
 
 
-async def _find(node: Node, device: str) -> Device:
+async def _find(tenant: Tenant, device: str) -> Device:
     """By its row id or its own name."""
-    async with node.database.connection() as conn:
+    async with tenant.database.connection() as conn:
         row = await (
             await conn.execute(
                 "SELECT id FROM homing.mobile_devices WHERE device_id = %s OR id::text = %s", [device, device]

@@ -10,7 +10,7 @@ from cyclopts import App
 
 from homing.cli._shell import HERE, Json, Where, run, show
 from homing.engine import epoch
-from homing.server.node import Node
+from homing.server.tenant import Tenant
 
 command = App(name="epoch", help="The epoch: one unbroken line of transaction ids that tokens can be compared in.")
 
@@ -21,8 +21,8 @@ class Shown(msgspec.Struct):
     since: datetime
 
 
-async def _read(node: Node) -> Shown:
-    async with node.database.connection() as conn:
+async def _read(tenant: Tenant) -> Shown:
+    async with tenant.database.connection() as conn:
         row = await (await conn.execute("SELECT epoch, reason, since FROM homing.epoch")).fetchone()
     assert row is not None
     return Shown(*row)
@@ -42,9 +42,9 @@ def new(where: Where = HERE, *, reason: str, json: Json = False) -> None:
     another timeline or another cluster begins one by itself.
     """
 
-    async def work(node: Node) -> Shown:
-        async with node.database.transaction("shell") as conn:
+    async def work(tenant: Tenant) -> Shown:
+        async with tenant.database.transaction("shell") as conn:
             await epoch.begin(conn, reason)
-        return await _read(node)
+        return await _read(tenant)
 
     show(run(work, where), as_json=json)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from homing.cli._shell import HERE, Json, Where, run, show
 from homing.engine import explain
 from homing.engine.explain import Explanation
-from homing.server.node import Node
+from homing.server.tenant import Tenant
 
 
 def command(device: str, table: str, row: str, where: Where = HERE, *, json: Json = False) -> None:
@@ -21,7 +21,7 @@ def command(device: str, table: str, row: str, where: Where = HERE, *, json: Jso
         The row's key.
     """
 
-    async def work(node: Node) -> Explanation:
-        return await explain.explain(node.engine, device=device, resource_type=table, row=row)
+    async def work(tenant: Tenant) -> Explanation:
+        return await explain.explain(tenant.engine, device=device, resource_type=table, row=row)
 
     show(run(work, where), as_json=json)

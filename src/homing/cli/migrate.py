@@ -15,7 +15,7 @@ from homing.postgres import migrations
 from homing.postgres.database import Database
 from homing.postgres.embedded import embedded
 from homing.postgres.migrations import Migrations, MigrationStatus
-from homing.server.node import CORE, Node, find_module
+from homing.server.tenant import CORE, Tenant, find_module
 from homing.settings import Settings
 
 T = TypeVar("T")
@@ -33,8 +33,8 @@ class Done(msgspec.Struct):
 def migrate(where: Where = HERE, *, json: Json = False) -> None:
     """Apply what is missing, and install the stamps of every synced table. Safe from several nodes at once."""
 
-    async def work(node: Node) -> Done:
-        found = await migrations.status(node.database, _sets(node.settings))
+    async def work(tenant: Tenant) -> Done:
+        found = await migrations.status(tenant.database, _sets(tenant.settings))
         return Done([each.label for each in found if each.state == "applied"])
 
     show(run(work, where, migrating=True), as_json=json)

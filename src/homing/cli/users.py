@@ -11,7 +11,7 @@ from cyclopts import App
 
 from homing.accounts import users
 from homing.cli._shell import HERE, Json, Where, run, show
-from homing.server.node import Node
+from homing.server.tenant import Tenant
 
 command = App(name="users", help="Create and list users.")
 
@@ -41,9 +41,9 @@ def create(where: Where = HERE, *, login: str, role: str, name: str | None = Non
     given = "" if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
     password = given or secrets.token_urlsafe(12)
 
-    async def work(node: Node) -> Created:
+    async def work(tenant: Tenant) -> Created:
         new = users.NewUser(login=login, name=name or login, role=role, password=password)
-        made = await users.create(node.database, new, roles=node.roles, actor="shell")
+        made = await users.create(tenant.database, new, roles=tenant.roles, actor="shell")
         return Created(made.id, made.username, made.role, None if given else password)
 
     show(run(work, where, migrating=True), as_json=json)
@@ -55,7 +55,9 @@ def list_(
 ) -> None:
     """List users by username, a page; the next one begins after the last username."""
 
-    async def work(node: Node) -> list[users.User]:
-        return await users.read_page(node.database, after=after.lower(), limit=limit, role=role, user_type=None, q=None)
+    async def work(tenant: Tenant) -> list[users.User]:
+        return await users.read_page(
+            tenant.database, after=after.lower(), limit=limit, role=role, user_type=None, q=None
+        )
 
     show(run(work, where), as_json=json, columns=("id", "username", "name", "role", "is_active", "last_login_at"))

@@ -18,7 +18,7 @@ import psycopg
 from homing.engine import collect
 from homing.media.sweep import sweep
 from homing.protocol.errors import Problem
-from homing.server.node import Node
+from homing.server.tenant import Tenant
 from homing.telemetry import retention
 
 log = logging.getLogger("homing.daily")
@@ -43,13 +43,13 @@ class Collected(msgspec.Struct, kw_only=True):
     uploads: int
 
 
-async def daily_round(node: Node) -> Collected:
+async def daily_round(tenant: Tenant) -> Collected:
     """One round. Raises Problem("unavailable"), having done what it did."""
-    now = node.clock()
-    done = await collect.collect(node.engine, now=now)
-    await retention.make_ahead(node.database, now=now)
-    dropped = await retention.drop_older(node.database, before=now - TELEMETRY_KEPT)
-    swept = await sweep(node.database, node.store, now=now)
+    now = tenant.clock()
+    done = await collect.collect(tenant.engine, now=now)
+    await retention.make_ahead(tenant.database, now=now)
+    dropped = await retention.drop_older(tenant.database, before=now - TELEMETRY_KEPT)
+    swept = await sweep(tenant.database, tenant.store, now=now)
     return Collected(
         departures=done.departures,
         history_partitions=list(done.partitions),
@@ -61,13 +61,13 @@ async def daily_round(node: Node) -> Collected:
     )
 
 
-async def every_day(node: Node) -> None:
+async def every_day(tenant: Tenant) -> None:
     """Rounds until cancelled. A round that could not be finished is begun again within the hour."""
     wait = FIRST_SECONDS * (1 + random.random())  # noqa: S311 - only so that nodes started together do not go together
     while True:
         await asyncio.sleep(wait)
         try:
-            log.info("daily round: %s", await daily_round(node))
+            log.info("daily round: %s", await daily_round(tenant))
             wait = ROUND_SECONDS
         except (Problem, psycopg.Error):
             # Whatever the database refused, the next round may find mended; the loop itself must not end.

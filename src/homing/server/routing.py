@@ -33,7 +33,7 @@ from homing.accounts.caller import require_caller, require_person
 from homing.accounts.users import OWNER
 from homing.engine.caller import Caller, Claims
 from homing.protocol.errors import Problem
-from homing.server.node import Node
+from homing.server.tenant import Tenant
 
 
 class Everybody(Enum):
@@ -130,9 +130,9 @@ class Gate:
     Raises Problem: unauthenticated, device_*, forbidden, invalid_parameter, not_acceptable.
     """
 
-    def __init__(self, app: ASGIApp, *, node: Node) -> None:
+    def __init__(self, app: ASGIApp, *, tenant: Tenant) -> None:
         self._app = app
-        self._node = node
+        self._tenant = tenant
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         handler: Any = scope["route_handler"]
@@ -148,7 +148,7 @@ class Gate:
             elif name == b"accept":
                 accept = value
         if roles is not PUBLIC:
-            claims = read_claims(self._node, access)
+            claims = read_claims(self._tenant, access)
             scope[CLAIMS_KEY] = claims  # type: ignore[literal-required]
             if handler.opt["confirmed"] is not BY_ENGINE:
                 scope[CALLER_KEY] = await self._confirm(claims, roles, handler.opt["confirmed"])  # type: ignore[literal-required]
@@ -160,7 +160,7 @@ class Gate:
 
     async def _confirm(self, claims: Claims, roles: Roles, confirmed: Confirmed) -> Caller:
         find = require_person if confirmed is PERSON else require_caller
-        caller = await find(self._node.database, claims)
+        caller = await find(self._tenant.database, claims)
         if isinstance(roles, frozenset) and caller.role not in roles:
             raise Problem("forbidden")
         return caller
@@ -172,12 +172,12 @@ async def _say_allowed(methods: str, send: Send) -> None:
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-def read_claims(node: Node, authorization: bytes | None) -> Claims:
+def read_claims(tenant: Tenant, authorization: bytes | None) -> Claims:
     """What the request's access token says. Raises Problem("unauthenticated")."""
     if authorization is not None:
         scheme, _, token = authorization.decode("latin-1").partition(" ")
         if scheme.lower() == "bearer":
-            return read_access(node.keys, token.strip(), tenant=node.tenant, now=node.clock())
+            return read_access(tenant.keys, token.strip(), tenant=tenant.name, now=tenant.clock())
     raise Problem("unauthenticated", "Send the header Authorization: Bearer with the access token.")
 
 

@@ -11,20 +11,20 @@ import httpx
 from homing.accounts import users
 from homing.accounts.users import OWNER, NewUser
 from homing.postgres.sql import fetch_one
-from homing.server.node import Node
+from homing.server.tenant import Tenant
 
 OFFICE = "office@example.org"
 PASSWORD = "penguins on ice"  # noqa: S105 - printed for everybody to see, of a server on this machine only
 
 
-async def ensure_office(node: Node) -> bool:
+async def ensure_office(tenant: Tenant) -> bool:
     """Make the office's account; False where it was there: then so is everything else."""
-    async with node.database.connection() as conn:
+    async with tenant.database.connection() as conn:
         query = "SELECT FROM homing.users WHERE lower(username) = %(login)s"
         if await fetch_one(conn, query, {"login": OFFICE}) is not None:
             return False
     new = NewUser(login=OFFICE, name="The office", role=OWNER, password=PASSWORD)
-    await users.create(node.database, new, roles=node.roles, actor="demo")
+    await users.create(tenant.database, new, roles=tenant.roles, actor="demo")
     return True
 
 

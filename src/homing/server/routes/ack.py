@@ -11,14 +11,14 @@ from homing.engine.caller import Claims
 from homing.engine.pull import format_time
 from homing.protocol.messages import AckAnswer, AckRequest
 from homing.server.bodies import read
-from homing.server.node import Node
 from homing.server.routing import BY_ENGINE, SIGNED_IN
+from homing.server.tenant import Tenant
 
 
 @post("/mobile/sync/ack", status_code=200, roles=SIGNED_IN, confirmed=BY_ENGINE, body=AckRequest)
-async def post_ack(request: Request[Any, Any, Any], node: Node, claims: Claims) -> AckAnswer:
+async def post_ack(request: Request[Any, Any, Any], tenant: Tenant, claims: Claims) -> AckAnswer:
     """Record what a device has; never backwards."""
-    acked = await ack.ack(node.engine, claims, await read(request, AckRequest))
+    acked = await ack.ack(tenant.engine, claims, await read(request, AckRequest))
     return AckAnswer(acked_at=format_time(acked.acked_at), synced=acked.synced)
 
 

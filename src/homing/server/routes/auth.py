@@ -18,8 +18,8 @@ from homing.accounts.sessions import Session
 from homing.accounts.users import LOGIN_MAX, User
 from homing.engine.caller import Caller
 from homing.server.bodies import read
-from homing.server.node import Node
 from homing.server.routing import PERSON, PUBLIC, SIGNED_IN
+from homing.server.tenant import Tenant
 
 
 class LoginRequest(msgspec.Struct, kw_only=True):
@@ -64,69 +64,69 @@ class Me(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @post("/auth/login", status_code=200, roles=PUBLIC, body=LoginRequest)
-async def post_login(request: Request[Any, Any, Any], node: Node) -> Tokens:
+async def post_login(request: Request[Any, Any, Any], tenant: Tenant) -> Tokens:
     """Sign in with a login and a password."""
     given = await read(request, LoginRequest)
     address = request.client.host if request.client else ""
-    node.throttle.take(login=given.login, address=address, now=monotonic())
+    tenant.throttle.take(login=given.login, address=address, now=monotonic())
     session = await login(
-        node.database,
+        tenant.database,
         login=given.login,
         password=given.password,
         platform=given.platform or ("web" if given.device_id is None else "mobile"),
         device_name=given.device_id,
-        now=node.clock(),
-        session_days_max=node.settings.session_days_max,
+        now=tenant.clock(),
+        session_days_max=tenant.settings.session_days_max,
     )
-    node.throttle.give_back(login=given.login, address=address, now=monotonic())
-    return await _tokens(node, session)
+    tenant.throttle.give_back(login=given.login, address=address, now=monotonic())
+    return await _tokens(tenant, session)
 
 
 @post("/auth/refresh", status_code=200, roles=PUBLIC, body=RefreshRequest)
-async def post_refresh(request: Request[Any, Any, Any], node: Node) -> Tokens:
+async def post_refresh(request: Request[Any, Any, Any], tenant: Tenant) -> Tokens:
     """Redeem a refresh token. Asking again after a lost answer gives the same refresh token again."""
     given = await read(request, RefreshRequest)
     session = await sessions.rotate(
-        node.database,
-        node.keys.access,
+        tenant.database,
+        tenant.keys.access,
         refresh_token=given.refresh_token,
         device_name=given.device_id,
-        now=node.clock(),
-        idle_days=node.settings.refresh_token_days,
+        now=tenant.clock(),
+        idle_days=tenant.settings.refresh_token_days,
     )
-    return await _tokens(node, session)
+    return await _tokens(tenant, session)
 
 
 @post("/auth/logout", status_code=204, roles=SIGNED_IN, confirmed=PERSON)
-async def post_logout(node: Node, caller: Caller) -> None:
+async def post_logout(tenant: Tenant, caller: Caller) -> None:
     """End this session: its access tokens and its refresh tokens, at once."""
-    async with node.database.transaction(actor=str(caller.user_id)) as conn:
-        await sessions.end(conn, session_id=caller.session_id, reason="signed out", now=node.clock())
+    async with tenant.database.transaction(actor=str(caller.user_id)) as conn:
+        await sessions.end(conn, session_id=caller.session_id, reason="signed out", now=tenant.clock())
 
 
 @get("/auth/me", roles=SIGNED_IN, confirmed=PERSON)
-async def get_me(node: Node, caller: Caller) -> Me:
+async def get_me(tenant: Tenant, caller: Caller) -> Me:
     """Who is signed in, on which device, and which applications this server has."""
-    async with node.database.connection() as conn:
+    async with tenant.database.connection() as conn:
         user = await users.read(conn, caller.user_id)
         device = None if caller.device_id is None else await devices.read(conn, caller.device_id)
-    apps = [AppName(app.name, app.title) for app in node.apps]
+    apps = [AppName(app.name, app.title) for app in tenant.apps]
     return Me(user=user, role=caller.role, device=device, tenant=caller.tenant, apps=apps)
 
 
-async def _tokens(node: Node, session: Session) -> Tokens:
-    async with node.database.connection() as conn:
+async def _tokens(tenant: Tenant, session: Session) -> Tokens:
+    async with tenant.database.connection() as conn:
         user = await users.read(conn, session.user_id)
-    seconds = node.settings.access_token_seconds
+    seconds = tenant.settings.access_token_seconds
     access_token = issue_access(
-        node.keys,
+        tenant.keys,
         user_id=session.user_id,
         role=session.role,
-        tenant=node.tenant,
+        tenant=tenant.name,
         device_id=session.device_name,
         platform=session.platform,
         session_id=session.id,
-        now=node.clock(),
+        now=tenant.clock(),
         seconds=seconds,
     )
     return Tokens(access_token=access_token, expires_in=seconds, refresh_token=session.refresh_token, user=user)

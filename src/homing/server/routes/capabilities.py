@@ -6,8 +6,8 @@ import msgspec
 from litestar import get
 
 from homing.protocol.limits import Limits
-from homing.server.node import Node
 from homing.server.routing import PUBLIC
+from homing.server.tenant import Tenant
 
 PROTOCOL = 1
 """The version of the wire contract. A client of a higher one must expect less; a lower one always works."""
@@ -30,17 +30,17 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @get("/capabilities", roles=PUBLIC)
-async def get_capabilities(node: Node) -> Capabilities:
+async def get_capabilities(tenant: Tenant) -> Capabilities:
     """Limits with their values, applications, tables, roles."""
     return Capabilities(
         protocol=PROTOCOL,
-        limits=node.settings.limits,
+        limits=tenant.settings.limits,
         encodings=["gzip", "zstd"],
         apps=[
             AppCapabilities(name=app.name, title=app.title, tables=[table.resource_type for table in app.tables])
-            for app in node.apps
+            for app in tenant.apps
         ],
-        roles=sorted(node.roles),
+        roles=sorted(tenant.roles),
     )
 
 

@@ -14,9 +14,9 @@ from homing.engine.caller import Caller
 from homing.engine.conflicts import ConflictDetail, ConflictSummary
 from homing.protocol.messages import ResolveRequest
 from homing.server.bodies import read
-from homing.server.node import Node
 from homing.server.pages import LIMIT_DEFAULT, After, Limit, Page, page_of, read_cursor
 from homing.server.routing import OFFICE, SIGNED_IN
+from homing.server.tenant import Tenant
 
 Resolution = Literal["pending", "resolved"]
 
@@ -24,7 +24,7 @@ Resolution = Literal["pending", "resolved"]
 @get("/mobile/conflicts", roles=SIGNED_IN)
 async def get_conflicts(
     *,
-    node: Node,
+    tenant: Tenant,
     caller: Caller,
     resolution: Resolution | None = None,
     resource_type: str | None = None,
@@ -34,7 +34,7 @@ async def get_conflicts(
 ) -> Page[ConflictSummary]:
     """Conflicts, the newest first; the office sees all, others those of their own edits."""
     found = await conflicts.find(
-        node.engine,
+        tenant.engine,
         resolution=resolution,
         resource_type=resource_type,
         device=device_id,
@@ -46,17 +46,17 @@ async def get_conflicts(
 
 
 @get("/mobile/conflicts/{conflict_id:uuid}", roles=SIGNED_IN)
-async def get_conflict(node: Node, caller: Caller, conflict_id: UUID) -> ConflictDetail:
+async def get_conflict(tenant: Tenant, caller: Caller, conflict_id: UUID) -> ConflictDetail:
     """Base, server and client payloads, and who changed which field when."""
-    return await conflicts.show(node.engine, conflict_id, user=None if caller.role == OWNER else caller.user_id)
+    return await conflicts.show(tenant.engine, conflict_id, user=None if caller.role == OWNER else caller.user_id)
 
 
 @post("/mobile/conflicts/{conflict_id:uuid}/resolve", status_code=200, roles=OFFICE, body=ResolveRequest)
 async def post_resolve(
-    request: Request[Any, Any, Any], node: Node, caller: Caller, conflict_id: UUID
+    request: Request[Any, Any, Any], tenant: Tenant, caller: Caller, conflict_id: UUID
 ) -> ConflictDetail:
     """Decide a conflict; exactly one of concurrent decisions wins."""
-    return await conflicts.settle(node.engine, caller, conflict_id, await read(request, ResolveRequest))
+    return await conflicts.settle(tenant.engine, caller, conflict_id, await read(request, ResolveRequest))
 
 
 ROUTES = [get_conflicts, get_conflict, post_resolve]

@@ -12,29 +12,29 @@ from litestar.params import Parameter
 from homing.accounts import devices
 from homing.engine import explain
 from homing.engine.explain import Change, Explanation
-from homing.server.node import Node
 from homing.server.pages import LIMIT_DEFAULT, After, Limit, Page, page_of, read_cursor
 from homing.server.routing import OFFICE
+from homing.server.tenant import Tenant
 
 RowKey = Annotated[str, Parameter(max_length=2000, description="The row's key.")]
 ResourceType = Annotated[str, Parameter(max_length=200, description="resource_type, as in push and pull.")]
 
 
 @get("/mobile/devices/{device_id:uuid}/explain", roles=OFFICE)
-async def get_explanation(node: Node, device_id: UUID, table: ResourceType, row: RowKey) -> Explanation:
+async def get_explanation(tenant: Tenant, device_id: UUID, table: ResourceType, row: RowKey) -> Explanation:
     """Scopes, delivery and the reason in one sentence."""
-    async with node.database.connection() as conn:
+    async with tenant.database.connection() as conn:
         device = await devices.read(conn, device_id)
-    return await explain.explain(node.engine, device=device.device_id, resource_type=table, row=row)
+    return await explain.explain(tenant.engine, device=device.device_id, resource_type=table, row=row)
 
 
 @get("/mobile/history", roles=OFFICE)
 async def get_history(
-    node: Node, table: ResourceType, row: RowKey, limit: Limit = LIMIT_DEFAULT, after: After = None
+    tenant: Tenant, table: ResourceType, row: RowKey, limit: Limit = LIMIT_DEFAULT, after: After = None
 ) -> Page[Change]:
     """Who changed what of one row, the newest first."""
     found = await explain.history(
-        node.engine,
+        tenant.engine,
         resource_type=table,
         row=row,
         before=read_cursor(after, tuple[datetime, int]),

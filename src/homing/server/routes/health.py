@@ -8,9 +8,9 @@ import msgspec
 from litestar import Request, Response, get
 
 from homing.server.answers import RawJson
-from homing.server.node import Node
 from homing.server.openapi import describe
 from homing.server.routing import PUBLIC
+from homing.server.tenant import Tenant
 
 METRICS_TYPE = "text/plain; version=0.0.4"  # Litestar adds the charset
 
@@ -26,9 +26,9 @@ async def get_live() -> Health:
 
 
 @get("/health/ready", roles=PUBLIC)
-async def get_ready(node: Node) -> Health:
-    """The database answers too; otherwise a 503, and requests should go to another node."""
-    async with node.database.connection() as conn:
+async def get_ready(tenant: Tenant) -> Health:
+    """The database answers too; otherwise a 503, and requests should go to another tenant."""
+    async with tenant.database.connection() as conn:
         await conn.execute("SELECT 1")
     return Health()
 

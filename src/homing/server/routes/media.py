@@ -25,8 +25,8 @@ from homing.media.upload import Arrival, CutOffError, Received
 from homing.media.verify import complete
 from homing.protocol.errors import Problem
 from homing.server.bodies import read
-from homing.server.node import Node
 from homing.server.routing import PUBLIC, SIGNED_IN
+from homing.server.tenant import Tenant
 
 Asked = Request[Any, Any, Any]
 
@@ -61,25 +61,25 @@ class UploadAnswer(msgspec.Struct, kw_only=True):
 
 
 @post("/mobile/media/presign", status_code=200, roles=SIGNED_IN, body=PresignRequest)
-async def presign_upload(request: Asked, node: Node, caller: Caller) -> PresignAnswer:
+async def presign_upload(request: Asked, tenant: Tenant, caller: Caller) -> PresignAnswer:
     """A place for a file that is about to come, and a short-lived address to PUT it to."""
     return await presign(
-        node.database,
-        node.store,
-        secrets=_secrets(node),
+        tenant.database,
+        tenant.store,
+        secrets=_secrets(tenant),
         caller=caller,
         request=await read(request, PresignRequest),
-        base_url=_base_url(node, request),
-        begun_max=node.settings.limits.media_begun_max,
-        now=node.clock(),
+        base_url=_base_url(tenant, request),
+        begun_max=tenant.settings.limits.media_begun_max,
+        now=tenant.clock(),
     )
 
 
 @post("/mobile/media/complete", status_code=200, roles=SIGNED_IN, body=CompleteRequest)
-async def complete_upload(request: Asked, node: Node, caller: Caller) -> CompleteAnswer:
+async def complete_upload(request: Asked, tenant: Tenant, caller: Caller) -> CompleteAnswer:
     """Check an upload now instead of when a submission names it: worth a call for large files in an object store."""
     body = await read(request, CompleteRequest)
-    found = await complete(node.database, node.store, caller=caller, key=body.key)
+    found = await complete(tenant.database, tenant.store, caller=caller, key=body.key)
     return CompleteAnswer(
         key=found.key,
         filename=found.filename,
@@ -93,48 +93,48 @@ async def complete_upload(request: Asked, node: Node, caller: Caller) -> Complet
 @get("/mobile/media/{media_id:uuid}", roles=SIGNED_IN, answers=FILES)
 async def fetch(
     request: Asked,
-    node: Node,
+    tenant: Tenant,
     caller: Caller,
     media_id: FromPath[UUID],
     variant: FromQuery[Variant] = "original",  # noqa: ARG001 - checked, and answered with the original: see Variant
 ) -> Redirect:
     """Redirect to a short-lived address of the file. Variants are answered with the original in this version."""
-    file = await find_file(node.database, _owners(node), caller=caller, media_id=media_id)
+    file = await find_file(tenant.database, _owners(tenant), caller=caller, media_id=media_id)
     url = await signed_download(
-        node.store, file, secrets=_secrets(node), base_url=_base_url(node, request), now=node.clock()
+        tenant.store, file, secrets=_secrets(tenant), base_url=_base_url(tenant, request), now=tenant.clock()
     )
     return Redirect(url, status_code=307, headers={"Cache-Control": "no-store"})
 
 
 @put(UPLOADS, status_code=200, roles=PUBLIC, any_query=True, answer=UploadAnswer)
-async def put_upload(request: Asked, node: Node, key: FromPath[Path]) -> Response[UploadAnswer | None]:
+async def put_upload(request: Asked, tenant: Tenant, key: FromPath[Path]) -> Response[UploadAnswer | None]:
     """The whole file; with ``Upload-Complete: ?0`` its beginning."""
-    return await _receive(request, node, key, offset=None)
+    return await _receive(request, tenant, key, offset=None)
 
 
 @patch(UPLOADS, status_code=200, roles=PUBLIC, any_query=True, answer=UploadAnswer)
-async def patch_upload(request: Asked, node: Node, key: FromPath[Path]) -> Response[UploadAnswer | None]:
+async def patch_upload(request: Asked, tenant: Tenant, key: FromPath[Path]) -> Response[UploadAnswer | None]:
     """What follows from ``Upload-Offset`` on; with ``Upload-Complete: ?1`` the end."""
     offset = request.headers.get("Upload-Offset", "")
     if not re.fullmatch(r"\d{1,15}", offset):
         raise Problem("invalid_parameter", "Upload-Offset: the number of bytes that are there is needed.")
-    return await _receive(request, node, key, offset=int(offset))
+    return await _receive(request, tenant, key, offset=int(offset))
 
 
 @head(UPLOADS, status_code=200, roles=PUBLIC, any_query=True)
-async def head_upload(request: Asked, node: Node, key: FromPath[Path]) -> Response[None]:
+async def head_upload(request: Asked, tenant: Tenant, key: FromPath[Path]) -> Response[None]:
     """How far the upload is."""
-    found = await upload.progress(node.database, node.store, key=_checked(UPLOAD_PATH, request, node, key))
+    found = await upload.progress(tenant.database, tenant.store, key=_checked(UPLOAD_PATH, request, tenant, key))
     return Response(None, headers=_progress_headers(found.offset, complete=found.whole))
 
 
 @get(DOWNLOADS, roles=PUBLIC, any_query=True, answers=FILES)
-async def download(request: Asked, node: Node, key: FromPath[Path]) -> Stream:
+async def download(request: Asked, tenant: Tenant, key: FromPath[Path]) -> Stream:
     """The file, or one range of it, for whoever holds the address."""
-    checked = _checked(DOWNLOAD_PATH, request, node, key, extra=("filename", "content_type"))
+    checked = _checked(DOWNLOAD_PATH, request, tenant, key, extra=("filename", "content_type"))
     query = dict(_query(request))
     found = await deliver(
-        node.store,
+        tenant.store,
         key=checked,
         filename=query["filename"],
         content_type=query["content_type"],
@@ -147,19 +147,19 @@ async def download(request: Asked, node: Node, key: FromPath[Path]) -> Stream:
 ROUTES = (presign_upload, complete_upload, fetch, put_upload, patch_upload, head_upload, download)
 
 
-async def _receive(request: Asked, node: Node, key: Path, *, offset: int | None) -> Response[UploadAnswer | None]:
+async def _receive(request: Asked, tenant: Tenant, key: Path, *, offset: int | None) -> Response[UploadAnswer | None]:
     if request.headers.get("Content-Encoding", "identity") != "identity":
         raise Problem("unsupported_media_type", "A file is sent as it is, without Content-Encoding.")
     arrival = Arrival(
-        key=_checked(UPLOAD_PATH, request, node, key),
+        key=_checked(UPLOAD_PATH, request, tenant, key),
         offset=offset,
         complete=_read_complete(request.headers.get("Upload-Complete")),
         length=request.content_length,
         receive=request.receive,
-        stall_seconds=node.settings.limits.media_stall_seconds_max,
+        stall_seconds=tenant.settings.limits.media_stall_seconds_max,
     )
     try:
-        found = await upload.receive(node.database, node.store, arrival)
+        found = await upload.receive(tenant.database, tenant.store, arrival)
     except CutOffError:
         return Response(None, status_code=408, headers={"Connection": "close"})
     return Response(_answer(found), headers=_progress_headers(found.offset, complete=found.complete))
@@ -189,9 +189,9 @@ def _read_complete(header: str | None) -> bool | None:
     return said[header]
 
 
-def _checked(path: str, request: Asked, node: Node, key: Path, *, extra: Sequence[str] = ()) -> str:
+def _checked(path: str, request: Asked, tenant: Tenant, key: Path, *, extra: Sequence[str] = ()) -> str:
     return checked_key(
-        path, key.as_posix().lstrip("/"), _query(request), secrets=_secrets(node), now=node.clock(), extra=extra
+        path, key.as_posix().lstrip("/"), _query(request), secrets=_secrets(tenant), now=tenant.clock(), extra=extra
     )
 
 
@@ -199,14 +199,14 @@ def _query(request: Asked) -> list[tuple[str, str]]:
     return parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
 
 
-def _owners(node: Node) -> list[MediaOwner]:
-    """Those of the node's applications that know files, each by its ``find_media``."""
-    return [module.find_media for module in node.modules.values() if hasattr(module, "find_media")]
+def _owners(tenant: Tenant) -> list[MediaOwner]:
+    """Those of the tenant's applications that know files, each by its ``find_media``."""
+    return [module.find_media for module in tenant.modules.values() if hasattr(module, "find_media")]
 
 
-def _secrets(node: Node) -> list[bytes]:
-    return list(node.keys.media.values())
+def _secrets(tenant: Tenant) -> list[bytes]:
+    return list(tenant.keys.media.values())
 
 
-def _base_url(node: Node, request: Asked) -> str:
-    return node.settings.base_url or str(request.base_url)
+def _base_url(tenant: Tenant, request: Asked) -> str:
+    return tenant.settings.base_url or str(request.base_url)

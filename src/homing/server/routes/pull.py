@@ -11,15 +11,15 @@ from homing.engine.caller import Claims
 from homing.protocol.messages import PullAnswer, PullRequest
 from homing.server.answers import RawJson
 from homing.server.bodies import read
-from homing.server.node import Node
 from homing.server.routing import BY_ENGINE, SIGNED_IN
+from homing.server.tenant import Tenant
 
 
 @post("/mobile/sync/pull", status_code=200, roles=SIGNED_IN, confirmed=BY_ENGINE, body=PullRequest, answer=PullAnswer)
-async def post_pull(request: Request[Any, Any, Any], node: Node, claims: Claims) -> RawJson:
+async def post_pull(request: Request[Any, Any, Any], tenant: Tenant, claims: Claims) -> RawJson:
     """One page of changes since a token; the bytes are PostgreSQL's own."""
     given = await read(request, PullRequest)
-    return RawJson((await pull.pull(node.engine, claims, given)).body())
+    return RawJson((await pull.pull(tenant.engine, claims, given)).body())
 
 
 ROUTES = [post_pull]

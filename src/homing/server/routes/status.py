@@ -8,20 +8,20 @@ from litestar import get
 
 from homing.engine import schema, status
 from homing.engine.caller import Caller, Claims
-from homing.server.node import Node
 from homing.server.routing import BY_ENGINE, SIGNED_IN
+from homing.server.tenant import Tenant
 
 
 @get("/mobile/sync/status", roles=SIGNED_IN, confirmed=BY_ENGINE)
-async def get_status(node: Node, claims: Claims) -> status.DeviceStatus:
+async def get_status(tenant: Tenant, claims: Claims) -> status.DeviceStatus:
     """The calling device's sync status."""
-    return await status.status(node.engine, claims)
+    return await status.status(tenant.engine, claims)
 
 
 @get("/mobile/schema", roles=SIGNED_IN)
-async def get_schema(node: Node, caller: Caller) -> dict[str, Any]:
+async def get_schema(tenant: Tenant, caller: Caller) -> dict[str, Any]:
     """The synced tables as they travel: columns with wire types, what the caller may write, references."""
-    return schema.schema(node.engine.bound, caller.role)
+    return schema.schema(tenant.engine.bound, caller.role)
 
 
 ROUTES = [get_status, get_schema]

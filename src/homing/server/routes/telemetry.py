@@ -12,9 +12,9 @@ from msgspec import Meta
 
 from homing.engine.caller import Caller
 from homing.server.bodies import read
-from homing.server.node import Node
 from homing.server.pages import LIMIT_DEFAULT, After, Limit, Page, page_of, read_cursor
 from homing.server.routing import SIGNED_IN
+from homing.server.tenant import Tenant
 from homing.telemetry.metrics import TelemetryRequest
 from homing.telemetry.query import TelemetryItem, Wanted, read_page
 from homing.telemetry.take import TelemetryAnswer, take
@@ -28,18 +28,18 @@ class Place(msgspec.Struct, array_like=True):
 
 
 @post("/telemetry", status_code=201, roles=SIGNED_IN, body=TelemetryRequest)
-async def post_telemetry(request: Request[Any, Any, Any], node: Node, caller: Caller) -> TelemetryAnswer:
+async def post_telemetry(request: Request[Any, Any, Any], tenant: Tenant, caller: Caller) -> TelemetryAnswer:
     """A batch of metrics from the caller's device. Sending it again with the same ``batch_id`` has no second effect."""
     body = await read(request, TelemetryRequest)
     return await take(
-        node.database, caller=caller, request=body, metrics_max=node.settings.limits.telemetry_metrics_max
+        tenant.database, caller=caller, request=body, metrics_max=tenant.settings.limits.telemetry_metrics_max
     )
 
 
 @get("/telemetry", roles=SIGNED_IN)
 async def get_telemetry(
     *,
-    node: Node,
+    tenant: Tenant,
     caller: Caller,
     name: Annotated[str | None, QueryParameter(min_length=1, max_length=200)] = None,
     device_id: Annotated[str | None, QueryParameter(max_length=255)] = None,
@@ -52,7 +52,7 @@ async def get_telemetry(
     wanted = Wanted(name=name, device_id=device_id, since=since, until=until)
     place = read_cursor(after, Place)
     behind = None if place is None else (place.at, place.number)
-    found = await read_page(node.database, caller=caller, wanted=wanted, after=behind, limit=limit + 1)
+    found = await read_page(tenant.database, caller=caller, wanted=wanted, after=behind, limit=limit + 1)
     page = page_of(found, limit=limit, place=lambda metric: (metric.at, metric.number))
     return Page([metric.item() for metric in page.items], page.next)
 

@@ -11,22 +11,22 @@ from homing.accounts import users
 from homing.accounts.users import NewUser, User, UserChange
 from homing.engine.caller import Caller
 from homing.server.bodies import read
-from homing.server.node import Node
 from homing.server.pages import LIMIT_DEFAULT, After, Limit, Page, Search, page_of, read_cursor
 from homing.server.routing import OFFICE
+from homing.server.tenant import Tenant
 
 
 @post("/users", roles=OFFICE, body=NewUser)
-async def post_user(request: Request[Any, Any, Any], node: Node, caller: Caller) -> User:
+async def post_user(request: Request[Any, Any, Any], tenant: Tenant, caller: Caller) -> User:
     """Create a user."""
     new = await read(request, NewUser)
-    return await users.create(node.database, new, roles=node.roles, actor=str(caller.user_id))
+    return await users.create(tenant.database, new, roles=tenant.roles, actor=str(caller.user_id))
 
 
 @get("/users", roles=OFFICE)
 async def get_users(
     *,
-    node: Node,
+    tenant: Tenant,
     role: str | None = None,
     user_type: Literal["web", "mobile"] | None = None,
     q: Search = None,
@@ -36,7 +36,7 @@ async def get_users(
     """Users by username."""
     place = read_cursor(after, tuple[str])
     found = await users.read_page(
-        node.database,
+        tenant.database,
         after=place[0] if place else "",
         limit=limit + 1,
         role=role,
@@ -47,11 +47,11 @@ async def get_users(
 
 
 @patch("/users/{user_id:uuid}", roles=OFFICE, body=UserChange)
-async def patch_user(request: Request[Any, Any, Any], node: Node, caller: Caller, user_id: UUID) -> User:
+async def patch_user(request: Request[Any, Any, Any], tenant: Tenant, caller: Caller, user_id: UUID) -> User:
     """Change a user: a deactivated one is signed out everywhere at once."""
     wanted = await read(request, UserChange)
     return await users.change(
-        node.database, user_id, wanted, roles=node.roles, actor=str(caller.user_id), now=node.clock()
+        tenant.database, user_id, wanted, roles=tenant.roles, actor=str(caller.user_id), now=tenant.clock()
     )
 
 

@@ -10,14 +10,14 @@ from homing.engine import verify
 from homing.engine.caller import Claims
 from homing.protocol.messages import VerifyAnswer, VerifyRequest
 from homing.server.bodies import read
-from homing.server.node import Node
 from homing.server.routing import BY_ENGINE, SIGNED_IN
+from homing.server.tenant import Tenant
 
 
 @post("/mobile/sync/verify", status_code=200, roles=SIGNED_IN, confirmed=BY_ENGINE, body=VerifyRequest)
-async def post_verify(request: Request[Any, Any, Any], node: Node, claims: Claims) -> VerifyAnswer:
+async def post_verify(request: Request[Any, Any, Any], tenant: Tenant, claims: Claims) -> VerifyAnswer:
     """Which tables of a replica differ from the server's."""
-    return await verify.verify(node.engine, claims, await read(request, VerifyRequest))
+    return await verify.verify(tenant.engine, claims, await read(request, VerifyRequest))
 
 
 ROUTES = [post_verify]

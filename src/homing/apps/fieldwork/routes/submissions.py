@@ -23,9 +23,9 @@ from homing.engine.tables import BoundTable
 from homing.postgres.sql import Connection, fetch_all, load
 from homing.server.answers import RawJson
 from homing.server.bodies import read
-from homing.server.node import Node
 from homing.server.pages import LIMIT_DEFAULT, After, Limit, Page
 from homing.server.routing import OFFICE, SIGNED_IN
+from homing.server.tenant import Tenant
 
 Asked = Request[Any, Any, Any]
 Row = dict[str, Any]
@@ -57,7 +57,7 @@ class Review(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 @get("/submissions", roles=SIGNED_IN, answer=Page[Row])
 async def get_submissions(
     *,
-    node: Node,
+    tenant: Tenant,
     caller: Caller,
     form: Form = None,
     device: Device = None,
@@ -74,44 +74,48 @@ async def get_submissions(
     query = filters.submissions(
         caller, form=form, device=device, status=status, team=team, author=author, since=since, until=until, bbox=bbox
     )
-    async with node.database.connection() as conn:
-        page = await list_rows(conn, query, table=_table(node), after=after, limit=limit)
+    async with tenant.database.connection() as conn:
+        page = await list_rows(conn, query, table=_table(tenant), after=after, limit=limit)
     return RawJson(msgspec.json.encode(page))
 
 
 @get("/submissions/{submission_id:uuid}", roles=SIGNED_IN, answer=Row)
-async def get_submission(node: Node, caller: Caller, submission_id: UUID) -> RawJson:
+async def get_submission(tenant: Tenant, caller: Caller, submission_id: UUID) -> RawJson:
     """One submission, with its media."""
-    return await _submission(node, caller, submission_id)
+    return await _submission(tenant, caller, submission_id)
 
 
 @post("/submissions", roles=SIGNED_IN, body=Row, answer=Row)
-async def post_submission(request: Asked, node: Node, caller: Caller, claims: Claims) -> RawJson:
+async def post_submission(request: Asked, tenant: Tenant, caller: Caller, claims: Claims) -> RawJson:
     """Send a submission from the web, by the rules of a push. ``form_id`` is a form's id or its code."""
-    made = await create(node.engine, claims, "fieldwork.submission", await read(request, Columns))
-    return await _submission(node, caller, made, status=201)
+    made = await create(tenant.engine, claims, "fieldwork.submission", await read(request, Columns))
+    return await _submission(tenant, caller, made, status=201)
 
 
 @patch("/submissions/{submission_id:uuid}", roles=SIGNED_IN, body=Row, answer=Row)
-async def patch_submission(request: Asked, node: Node, caller: Caller, claims: Claims, submission_id: UUID) -> RawJson:
+async def patch_submission(
+    request: Asked, tenant: Tenant, caller: Caller, claims: Claims, submission_id: UUID
+) -> RawJson:
     """Correct a submission, by the rules of a push. With ``server_version``, 409 where others changed the same."""
-    await update(node.engine, claims, "fieldwork.submission", submission_id, await read(request, Columns))
-    return await _submission(node, caller, submission_id)
+    await update(tenant.engine, claims, "fieldwork.submission", submission_id, await read(request, Columns))
+    return await _submission(tenant, caller, submission_id)
 
 
 @post("/submissions/{submission_id:uuid}/review", status_code=200, roles=OFFICE, body=Review, answer=Row)
-async def review_submission(request: Asked, node: Node, caller: Caller, claims: Claims, submission_id: UUID) -> RawJson:
+async def review_submission(
+    request: Asked, tenant: Tenant, caller: Caller, claims: Claims, submission_id: UUID
+) -> RawJson:
     """Approve or reject a submission, with notes for the person in the field."""
     review = await read(request, Review)
     verdict = {"status": review.status, "review_notes": review.notes}
-    await update(node.engine, claims, "fieldwork.submission", submission_id, verdict)
-    return await _submission(node, caller, submission_id)
+    await update(tenant.engine, claims, "fieldwork.submission", submission_id, verdict)
+    return await _submission(tenant, caller, submission_id)
 
 
 @get("/submissions/export.geojson", roles=SIGNED_IN, answers=[GEOJSON])
 async def export_geojson(
     *,
-    node: Node,
+    tenant: Tenant,
     caller: Caller,
     form: Form = None,
     device: Device = None,
@@ -130,7 +134,7 @@ async def export_geojson(
     async def pieces() -> AsyncIterator[str]:
         yield exports.geojson_head()
         first = True
-        async for rows in _exported(node, query):
+        async for rows in _exported(tenant, query):
             yield exports.geojson_features(rows, first=first)
             first = False
         yield exports.geojson_tail()
@@ -141,7 +145,7 @@ async def export_geojson(
 @get("/submissions/export.csv", roles=SIGNED_IN, answers=[CSV])
 async def export_csv(
     *,
-    node: Node,
+    tenant: Tenant,
     caller: Caller,
     form: Form = None,
     device: Device = None,
@@ -158,12 +162,12 @@ async def export_csv(
     )
     fields: list[str] = []
     if form is not None:
-        async with node.database.connection() as conn:
+        async with tenant.database.connection() as conn:
             fields = [name for (name,) in await fetch_all(conn, load(PACKAGE, "read_form_fields"), named_form(form))]
 
     async def pieces() -> AsyncIterator[str]:
         yield exports.csv_header(fields)
-        async for rows in _exported(node, query):
+        async for rows in _exported(tenant, query):
             yield exports.csv_lines(rows, fields)
 
     return _download(pieces(), CSV, "submissions.csv")
@@ -180,28 +184,28 @@ ROUTES = (
 )
 
 
-def _table(node: Node) -> BoundTable:
-    return node.engine.bound.by_resource_type["fieldwork.submission"]
+def _table(tenant: Tenant) -> BoundTable:
+    return tenant.engine.bound.by_resource_type["fieldwork.submission"]
 
 
-async def _submission(node: Node, caller: Caller, submission_id: UUID, *, status: int = 200) -> RawJson:
-    async with node.database.connection() as conn:
-        row = await read_row(conn, _table(node), caller, submission_id)
-        row = with_member(row, "media", await _media(conn, node, submission_id))
+async def _submission(tenant: Tenant, caller: Caller, submission_id: UUID, *, status: int = 200) -> RawJson:
+    async with tenant.database.connection() as conn:
+        row = await read_row(conn, _table(tenant), caller, submission_id)
+        row = with_member(row, "media", await _media(conn, tenant, submission_id))
     return RawJson(bytes(row), status=status)
 
 
-async def _media(conn: Connection, node: Node, submission_id: UUID) -> list[msgspec.Raw]:
+async def _media(conn: Connection, tenant: Tenant, submission_id: UUID) -> list[msgspec.Raw]:
     found = await fetch_all(conn, load(PACKAGE, "list_media"), {"submission": submission_id})
     ids = [row_id for (row_id,) in found]
-    rows = await read_rows(conn, node.engine.bound.by_resource_type["fieldwork.submission_media"], ids)
+    rows = await read_rows(conn, tenant.engine.bound.by_resource_type["fieldwork.submission_media"], ids)
     return [rows[row_id] for row_id in ids if row_id in rows]
 
 
-async def _exported(node: Node, query: Query) -> AsyncIterator[Sequence[Exported]]:
+async def _exported(tenant: Tenant, query: Query) -> AsyncIterator[Sequence[Exported]]:
     after: Place | None = None
     while True:
-        async with node.database.connection() as conn:
+        async with tenant.database.connection() as conn:
             places = await find_places(conn, query, after=after, limit=EXPORT_ROWS)
             ids = [row_id for _, row_id in places]
             rows = await fetch_all(conn, load(PACKAGE, "export_submissions"), {"ids": ids}) if ids else []

@@ -1,4 +1,4 @@
-"""A node: everything one server process holds, opened once and passed on. The composition root."""
+"""A tenant: everything that belongs to one database, opened once and passed on. The composition root."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-class Node:
+class Tenant:
     """``modules`` are the applications' packages, by name: their routes and what else they offer the server.
 
     Not a dataclass, because handlers take it as an argument, and Litestar converts dataclasses field by field.
@@ -56,7 +56,7 @@ class Node:
         self.apps = apps
         self.modules = modules
         self.clock = clock
-        self.tenant = TENANT
+        self.name = TENANT
         self.throttle = LoginThrottle()
 
     @property
@@ -67,12 +67,12 @@ class Node:
 
 
 @asynccontextmanager
-async def open_node(
+async def open_tenant(
     settings: Settings,
     *,
     migrating: bool = True,
     clock: Callable[[], datetime] = _now,
-) -> AsyncIterator[Node]:
+) -> AsyncIterator[Tenant]:
     """Open the database (starting the embedded one where the settings name none), migrate it, and bind the engine.
 
     Raises SettingsError, MigrationError, DeclarationError, Problem("unavailable").
@@ -102,7 +102,7 @@ async def open_node(
             install=migrating,
             clock=clock,
         )
-        yield Node(
+        yield Tenant(
             settings=settings,
             database=database,
             engine=engine,
