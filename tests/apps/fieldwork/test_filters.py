@@ -9,8 +9,8 @@ import psycopg
 import pytest
 
 from homing.apps.fieldwork import filters
-from homing.apps.fieldwork.lines import load_with
 from homing.engine.caller import Caller
+from homing.postgres.lines import load_with
 from homing.protocol.errors import Problem
 
 OFFICE = Caller(uuid4(), "OWNER", "main", "web", uuid4(), None, None)

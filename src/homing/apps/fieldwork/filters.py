@@ -8,10 +8,10 @@ from uuid import UUID
 
 import msgspec
 
-from homing.apps.fieldwork.listing import Query
 from homing.apps.fieldwork.names import as_uuid, named_form
 from homing.engine.caller import Caller
 from homing.protocol.errors import Problem
+from homing.server.listing import Query
 
 Status = Literal["pending", "approved", "rejected"]
 
@@ -74,7 +74,10 @@ def submissions(
     if bbox is not None:
         params["bbox"] = msgspec.structs.asdict(Box.read(bbox))
     return Query(
-        "list_submissions", frozenset(params), {name: value for each in params.values() for name, value in each.items()}
+        "homing.apps.fieldwork",
+        "list_submissions",
+        frozenset(params),
+        {name: value for each in params.values() for name, value in each.items()},
     )
 
 

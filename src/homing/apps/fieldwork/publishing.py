@@ -15,9 +15,9 @@ from psycopg import errors
 from psycopg.types.json import Jsonb
 
 from homing.apps.fieldwork import forms
-from homing.apps.fieldwork.lines import load_with
 from homing.apps.fieldwork.names import named_form
 from homing.engine.caller import Caller
+from homing.postgres.lines import load_with
 from homing.postgres.sql import Connection, execute, fetch_one, load
 from homing.protocol.errors import Problem
 

@@ -1,5 +1,5 @@
 -- One page of submissions, newest first, as places (when made, id). A line that ends in "when" stays only where that
--- filter is asked for (lines.py): each combination is a statement of its own with a plan of its own, whereas
+-- filter is asked for (homing/postgres/lines.py): each combination is a statement of its own with a plan of its own, whereas
 -- "%(form)s IS NULL OR …" would have one plan for all, and it could use no index. The three states are lines of their
 -- own because they differ so much: as a parameter, the planner would take each for a third of the table.
 SELECT s.created_at::text, s.id

@@ -9,16 +9,16 @@ import msgspec
 from litestar import Request, get, patch, post
 
 from homing.apps.fieldwork import publishing
-from homing.apps.fieldwork.listing import Query, list_rows
 from homing.apps.fieldwork.publishing import FormChange, NewForm, Publish
-from homing.apps.fieldwork.rows import read_rows, with_member
 from homing.engine.caller import Caller
 from homing.postgres.sql import Connection, fetch_all, fetch_one, load
 from homing.protocol.errors import Problem
 from homing.server.answers import RawJson
 from homing.server.bodies import read
+from homing.server.listing import Query, list_rows
 from homing.server.pages import LIMIT_DEFAULT, After, Limit, Page
 from homing.server.routing import OFFICE, SIGNED_IN
+from homing.server.rows import read_rows, with_member
 from homing.server.tenant import Tenant
 
 Asked = Request[Any, Any, Any]
@@ -38,7 +38,7 @@ async def post_form(request: Asked, tenant: Tenant, caller: Caller) -> RawJson:
 @get("/forms", roles=SIGNED_IN, answer=Page[Row])
 async def get_forms(tenant: Tenant, caller: Caller, limit: Limit = LIMIT_DEFAULT, after: After = None) -> RawJson:
     """Forms, newest first: the published ones; for the office all, with their drafts."""
-    query = Query("list_forms", _worker(caller), {})
+    query = Query("homing.apps.fieldwork", "list_forms", _worker(caller), {})
     async with tenant.database.connection() as conn:
         page = await list_rows(
             conn, query, table=tenant.engine.bound.by_resource_type["fieldwork.mobile_form"], after=after, limit=limit
@@ -84,7 +84,7 @@ async def get_versions(
         form_id = await publishing.find_form_of_versions(conn, caller, form)
         page = await list_rows(
             conn,
-            Query("list_versions", frozenset(), {"form_id": form_id}),
+            Query("homing.apps.fieldwork", "list_versions", frozenset(), {"form_id": form_id}),
             table=tenant.engine.bound.by_resource_type["fieldwork.form_version"],
             after=after,
             limit=limit,

@@ -9,16 +9,16 @@ import msgspec
 from litestar import Request, get, patch, post
 from litestar.params import QueryParameter
 
-from homing.apps.fieldwork.listing import Query, list_rows
-from homing.apps.fieldwork.rows import read_row
-from homing.apps.fieldwork.writing import Columns, create, update
 from homing.engine.caller import Caller, Claims
 from homing.engine.tables import BoundTable
 from homing.server.answers import RawJson
 from homing.server.bodies import read
+from homing.server.listing import Query, list_rows
 from homing.server.pages import LIMIT_DEFAULT, After, Limit, Page
 from homing.server.routing import OFFICE, SIGNED_IN
+from homing.server.rows import read_row
 from homing.server.tenant import Tenant
+from homing.server.writing import Columns, create, update
 
 Asked = Request[Any, Any, Any]
 Row = dict[str, Any]
@@ -39,7 +39,12 @@ async def get_meters(
         params["worker"] = {"user": caller.user_id}
     if team is not None:
         params["team"] = {"team": team}
-    query = Query("list_meters", frozenset(params), {k: v for each in params.values() for k, v in each.items()})
+    query = Query(
+        "homing.apps.fieldwork",
+        "list_meters",
+        frozenset(params),
+        {k: v for each in params.values() for k, v in each.items()},
+    )
     async with tenant.database.connection() as conn:
         page = await list_rows(conn, query, table=_table(tenant), after=after, limit=limit)
     return RawJson(msgspec.json.encode(page))

@@ -14,18 +14,18 @@ from litestar.response import Stream
 from homing.apps.fieldwork import exports, filters
 from homing.apps.fieldwork.exports import Exported
 from homing.apps.fieldwork.filters import Status
-from homing.apps.fieldwork.listing import Place, Query, find_places, list_rows
 from homing.apps.fieldwork.names import named_form
-from homing.apps.fieldwork.rows import read_row, read_rows, with_member
-from homing.apps.fieldwork.writing import Columns, create, update
 from homing.engine.caller import Caller, Claims
 from homing.engine.tables import BoundTable
 from homing.postgres.sql import Connection, fetch_all, load
 from homing.server.answers import RawJson
 from homing.server.bodies import read
+from homing.server.listing import Place, Query, find_places, list_rows
 from homing.server.pages import LIMIT_DEFAULT, After, Limit, Page
 from homing.server.routing import OFFICE, SIGNED_IN
+from homing.server.rows import read_row, read_rows, with_member
 from homing.server.tenant import Tenant
+from homing.server.writing import Columns, create, update
 
 Asked = Request[Any, Any, Any]
 Row = dict[str, Any]

@@ -10,17 +10,17 @@ import msgspec
 from litestar import Request, delete, get, patch, post, put
 
 from homing.apps.fieldwork import teams
-from homing.apps.fieldwork.listing import Query, list_rows
-from homing.apps.fieldwork.rows import read_row, with_member
 from homing.apps.fieldwork.teams import Member
-from homing.apps.fieldwork.writing import create, update
 from homing.engine.caller import Caller, Claims
 from homing.engine.tables import BoundTable
 from homing.server.answers import RawJson
 from homing.server.bodies import read
+from homing.server.listing import Query, list_rows
 from homing.server.pages import LIMIT_DEFAULT, After, Limit, Page
 from homing.server.routing import OFFICE, SIGNED_IN
+from homing.server.rows import read_row, with_member
 from homing.server.tenant import Tenant
+from homing.server.writing import create, update
 
 Asked = Request[Any, Any, Any]
 Row = dict[str, Any]
@@ -36,7 +36,7 @@ class TeamBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 async def get_teams(tenant: Tenant, caller: Caller, limit: Limit = LIMIT_DEFAULT, after: After = None) -> RawJson:
     """Teams, newest first: all for the office, their own for everybody else."""
     filters = frozenset() if caller.role == "OWNER" else frozenset({"worker"})
-    query = Query("list_teams", filters, {"user": caller.user_id} if filters else {})
+    query = Query("homing.apps.fieldwork", "list_teams", filters, {"user": caller.user_id} if filters else {})
     async with tenant.database.connection() as conn:
         page = await list_rows(conn, query, table=_table(tenant), after=after, limit=limit)
     return RawJson(msgspec.json.encode(page))

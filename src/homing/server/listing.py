@@ -14,12 +14,12 @@ from uuid import UUID
 import msgspec
 import psycopg
 
-from homing.apps.fieldwork.lines import load_with
-from homing.apps.fieldwork.rows import read_rows
 from homing.engine.tables import BoundTable
+from homing.postgres.lines import load_with
 from homing.postgres.sql import Connection, fetch_all
 from homing.protocol.errors import Problem
 from homing.server.pages import Page, page_of, read_cursor
+from homing.server.rows import read_rows
 
 Place = tuple[str, UUID]
 """When a row was made, as PostgreSQL writes it (a time that Python cannot hold must not stop a list), and its id."""
@@ -27,8 +27,9 @@ Place = tuple[str, UUID]
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A list's statement, which of its filters are on, and their parameters."""
+    """A list's statement (``<package>/queries/<name>.sql``), which of its filters are on, and their parameters."""
 
+    package: str
     name: str
     filters: frozenset[str]
     params: Mapping[str, Any]
@@ -41,7 +42,7 @@ async def find_places(conn: Connection, query: Query, *, after: Place | None, li
         filters |= {"after"}
         params |= {"after_at": after[0], "after_id": after[1]}
     try:
-        return await fetch_all(conn, load_with(__package__, query.name, filters), params)
+        return await fetch_all(conn, load_with(query.package, query.name, filters), params)
     except psycopg.DataError as error:  # the one text that PostgreSQL reads itself is the cursor's time
         raise Problem("invalid_parameter", "after is not a cursor of this list.") from error
 
