@@ -40,7 +40,8 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A synced table of ``app``: ``schema.table``, called ``resource_type`` on the wire."""
+    """A synced table of ``app``: ``schema.table``, called ``resource_type`` on the wire, or ``full_type`` where another
+    app of the server has a table of the same type."""
 
     app: str
     schema: str
@@ -63,6 +64,10 @@ class Table:
     def name(self) -> str:
         return f"{self.schema}.{self.table}"
 
+
+    @property
+    def full_type(self) -> str:
+        return f"{self.app}.{self.resource_type}"
 
 def singular(table: str) -> str:
     """``jobs`` → ``job``, ``companies`` → ``company``, ``submission_media`` stays. Override it where it is wrong."""

@@ -100,13 +100,13 @@ class Catalogue:
 
     def by_resource_type(self) -> dict[str, Table]:
         """Names a client may use: ``app.type`` always, the plain type where one app only declares it."""
-        names: dict[str, Table] = {}
-        plain: dict[str, list[Table]] = {}
-        for table in self.tables:
-            names[f"{table.app}.{table.resource_type}"] = table
-            plain.setdefault(table.resource_type, []).append(table)
-        names.update({name: found[0] for name, found in plain.items() if len(found) == 1})
-        return names
+        names = {table.full_type: table for table in self.tables}
+        return names | {self.wire_type(table): table for table in self.tables}
+
+    def wire_type(self, table: Table) -> str:
+        """The name the server uses for ``table``: its plain type, or ``app.type`` where another app has the same."""
+        shared = any(other.resource_type == table.resource_type for other in self.tables if other is not table)
+        return table.full_type if shared else table.resource_type
 
 
 def _mistakes_of(table: Table, scopes: set[str]) -> list[Mistake]:
@@ -115,6 +115,8 @@ def _mistakes_of(table: Table, scopes: set[str]) -> list[Mistake]:
     def mistake(message: str) -> None:
         found.append(Mistake(table.place, f"table {table.name}: {message}"))
 
+    if not _NAME.match(table.resource_type):
+        mistake(f"resource type {table.resource_type!r}: use lower-case letters, digits, underscores")
     if not table.in_scopes:
         mistake("in_scopes is empty, so no device would ever get a row; name at least one scope")
     for scope, expressions in table.in_scopes.items():

@@ -133,7 +133,7 @@ async def quarantine(
     """A page of refused items that wait for a person, newest first."""
     params = {
         "device": device,
-        "resource_type": resource_type,
+        "resource_type": engine.bound.wire_type(resource_type) if resource_type is not None else None,
         "item": item,
         "after_at": after[0] if after else None,
         "after_id": after[1] if after else None,

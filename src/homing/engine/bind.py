@@ -28,7 +28,10 @@ _KEY_TYPES = ("uuid", "text", "character varying", "integer", "bigint", "smallin
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """All synced tables in an order in which referenced tables come first, and ways to find them."""
+    """All synced tables in an order in which referenced tables come first, and ways to find them.
+
+    ``by_resource_type`` has every name a client may use; answers use a table's own ``resource_type``.
+    """
 
     catalogue: Catalogue
     tables: tuple[BoundTable, ...]
@@ -39,6 +42,11 @@ class Bound:
     def scope_names(self) -> dict[str, str]:
         """Qualified scope name → the query for its held keys."""
         return {name: scope.held_by for name, scope in self.catalogue.scopes.items()}
+
+    def wire_type(self, resource_type: str) -> str:
+        """The name answers use for what a client called ``resource_type``; an unknown one stays as it is."""
+        table = self.by_resource_type.get(resource_type)
+        return resource_type if table is None else table.resource_type
 
 
 async def bind(conn: AsyncConnection[Any], catalogue: Catalogue, *, install: bool) -> Bound:
@@ -73,10 +81,11 @@ async def bind(conn: AsyncConnection[Any], catalogue: Catalogue, *, install: boo
 
 
 def _digest(tables: tuple[BoundTable, ...]) -> bytes:
-    """Of what a device's rows depend on: which columns travel, and which scopes a table's rows are in. Held_by queries
-    are not in it: a token names the scopes it was made for, so other held scopes are an ordinary delta."""
+    """Of what a device's rows depend on: what tables are called, which columns travel, and which scopes a table's rows
+    are in. Held_by queries are not in it: a token names the scopes it was made for, so other held scopes are an
+    ordinary delta."""
     lines = [
-        f"{t.name} {[(c.name, c.wire.kind) for c in t.columns.values()]}"
+        f"{t.name} {t.resource_type} {[(c.name, c.wire.kind) for c in t.columns.values()]}"
         f" {[(k.scope, k.expression) for k in t.scope_keys]}"
         for t in sorted(tables, key=lambda t: t.name)
     ]
@@ -211,7 +220,7 @@ async def _bind_table(
         BoundTable(
             id=named["id"],
             declared=table,
-            resource_type=table.resource_type,
+            resource_type=catalogue.wire_type(table),
             key=key,
             key_type=key_row["sql_type"],
             key_default=key.default,

@@ -86,7 +86,7 @@ async def find(
     last one seen."""
     params = {
         "resolution": resolution,
-        "resource_type": resource_type,
+        "resource_type": engine.bound.wire_type(resource_type) if resource_type is not None else None,
         "device": device,
         "user": user,
         "after_at": after[0] if after else None,
@@ -283,7 +283,7 @@ async def write_one(
 ) -> Work:
     """One edit by ``caller`` inside the transaction of ``conn``, by the rules of push; the work has its verdict. REST
     routes use it too, so that a web client and a phone meet the same rules."""
-    raw = msgspec.json.encode({**item, "resource_type": f"{table.declared.app}.{table.resource_type}"})
+    raw = msgspec.json.encode({**item, "resource_type": table.declared.full_type})
     claims = Claims(caller.user_id, caller.role, caller.tenant, caller.platform, caller.session_id, caller.device_name)
     works = read_all([raw], engine.bound.by_resource_type, engine.limits, now=engine.clock())
     meeting = Meeting(engine, claims, UUID(int=0), None, engine.clock(), None, atomic=False)

@@ -178,7 +178,7 @@ async def _attempt(
         )
     if not claimed:
         await conn.execute("ROLLBACK")
-        return await _repeat(conn, claims, batch, request)
+        return await _repeat(engine, conn, claims, batch, request)
     correct_times(works, opened.offset, batch.now)
     held = opened.trust < engine.trust_threshold
     meeting = Meeting(engine, claims, batch.id, opened.device_id, batch.now, batch.base_token, atomic=request.atomic)
@@ -254,14 +254,14 @@ async def _explain_refusal(conn: Connection, claims: Claims) -> None:
     check_caller(await read_who(conn, claims), claims, device_needed=False)
 
 
-async def _repeat(conn: Connection, claims: Claims, batch: Batch, request: PushRequest) -> PushAnswer:
+async def _repeat(engine: Engine, conn: Connection, claims: Claims, batch: Batch, request: PushRequest) -> PushAnswer:
     """The batch was sent before: the stored answer, if the body is the same."""
     row = await (await conn.execute(load(__package__, "read_batch"), {"batch_token": batch.token})).fetchone()
     if row is None:
         raise Problem("unavailable", "Another request with this batch_token is being worked on; ask again.")
     batch_id, device, user, body_hash, processed_at, server_token, token = row
     ours = user == claims.user_id and device == claims.device_name
-    if not ours or (body_hash != batch.body_hash and not await _says_the_same(conn, batch_id, request)):
+    if not ours or (body_hash != batch.body_hash and not await _says_the_same(engine, conn, batch_id, request)):
         raise Problem("reused_with_other_body", "This batch_token was used before, for another batch.")
     return PushAnswer(
         batch_id=str(batch_id),
@@ -272,7 +272,7 @@ async def _repeat(conn: Connection, claims: Claims, batch: Batch, request: PushR
     )
 
 
-async def _says_the_same(conn: Connection, batch: UUID, request: PushRequest) -> bool:
+async def _says_the_same(engine: Engine, conn: Connection, batch: UUID, request: PushRequest) -> bool:
     """Whether a batch written otherwise (order of keys, blanks) asks for the same as the stored one."""
     given = []
     for n, raw in enumerate(request.items):
@@ -283,7 +283,7 @@ async def _says_the_same(conn: Connection, batch: UUID, request: PushRequest) ->
         given.append(
             {
                 "n": n,
-                "resource_type": item.resource_type,
+                "resource_type": engine.bound.wire_type(item.resource_type),
                 "action": item.action,
                 "payload": item.payload,
                 "client_version": item.client_version,

@@ -71,7 +71,7 @@ def _kept(work: Work) -> _Kept:
     return _Kept(
         n=work.index,
         temp_id=temp_id,
-        resource_type=item.resource_type[:200].replace("\x00", "") if item is not None else "",
+        resource_type=_named(work),
         action=item.action if item is not None else "update",
         payload=_payload(work),
         client_version=item.client_version if item is not None else None,
@@ -89,6 +89,13 @@ def _kept(work: Work) -> _Kept:
         again=verdict.stored,
         quarantined=is_quarantined(verdict),
     )
+
+
+def _named(work: Work) -> str:
+    """The table as answers name it, whichever of its names the device used."""
+    if work.table is not None:
+        return work.table.resource_type
+    return work.item.resource_type[:200].replace("\x00", "") if work.item is not None else ""
 
 
 def is_quarantined(verdict: Verdict) -> bool:

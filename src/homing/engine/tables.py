@@ -59,6 +59,7 @@ class BoundTable:
     id: int
     declared: Table
     resource_type: str
+    """The name on the wire: the declared one, or ``app.type`` where two apps of the server declare the same."""
     key: Column
     key_type: str
     key_default: str | None

@@ -14,7 +14,7 @@ PROTOCOL = 1
 
 
 class AppCapabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """``tables``: the resource types of the application, as ``resource_type`` may name them."""
+    """``tables``: the application's resource types, as answers name them."""
 
     name: str
     title: str
@@ -37,7 +37,7 @@ async def get_capabilities(tenant: Tenant) -> Capabilities:
         limits=tenant.settings.limits,
         encodings=["gzip", "zstd"],
         apps=[
-            AppCapabilities(name=app.name, title=app.title, tables=[table.resource_type for table in app.tables])
+            AppCapabilities(name=app.name, title=app.title, tables=[catalogue.wire_type(table) for table in app.tables])
             for app in tenant.apps
         ],
         roles=sorted(tenant.roles),
