@@ -32,6 +32,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 @get("/capabilities", roles=PUBLIC)
 async def get_capabilities(tenant: Tenant) -> Capabilities:
     """Limits with their values, applications, tables, roles."""
+    catalogue = tenant.engine.bound.catalogue
     return Capabilities(
         protocol=PROTOCOL,
         limits=tenant.settings.limits,
