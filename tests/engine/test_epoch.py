@@ -123,7 +123,7 @@ async def test_somebody_may_say_so(world: World) -> None:
     team, claims = await one_team(world)
     await world.push(claims, item(team))
     replica = await world.sync(claims)
-    async with world.engine.database.connection() as conn:
+    async with world.engine.owner.connection() as conn:
         await epoch.begin(conn, "a copy of the files")
     with pytest.raises(Problem, match="a copy of the files"):
         await world.page(claims, replica.token)

@@ -17,6 +17,7 @@ from homing.engine.engine import ALONG_INDEXES
 from homing.engine.pull import Page, pull
 from homing.engine.push import push
 from homing.postgres.database import Database
+from homing.postgres.roles import AS_API
 from homing.protocol import token as tokens
 from homing.protocol.messages import PullRequest, PushAnswer, PushRequest
 from homing.protocol.token import Token
@@ -55,7 +56,7 @@ class World:
 
     async def execute(self, query: str, params: Sequence[object] | Mapping[str, object] | None = None) -> list[Any]:
         """One statement from outside the API, by nobody the engine knows; its rows."""
-        async with self.engine.database.connection() as conn:
+        async with self.engine.owner.connection() as conn:
             cursor = await conn.execute(query, params, prepare=False)  # type: ignore[call-overload]
             return await cursor.fetchall() if cursor.description is not None else []
 
@@ -146,9 +147,11 @@ def delete(resource_type: str, row_id: str, version: int | None = None, temp_id:
 async def opened(url: str, apps: Sequence[App], **options: Any) -> AsyncIterator[World]:
     """An engine on the database at ``url``. ``options`` are open_engine's."""
     async with AsyncExitStack() as stack:
-        pools = [Database(url), Database(url, options=ALONG_INDEXES)]
+        pools = [Database(url), Database(url, options=AS_API), Database(url, options={**AS_API, **ALONG_INDEXES})]
         for pool in pools:
             await pool.open()
             stack.push_async_callback(pool.close)
-        engine = await open_engine(database=pools[0], indexed=pools[1], apps=apps, token_keys=KEYS, **options)
+        engine = await open_engine(
+            owner=pools[0], database=pools[1], indexed=pools[2], apps=apps, token_keys=KEYS, **options
+        )
         yield World(engine, url)

@@ -43,7 +43,7 @@ def new(where: Where = HERE, *, reason: str, json: Json = False) -> None:
     """
 
     async def work(tenant: Tenant) -> Shown:
-        async with tenant.database.transaction("shell") as conn:
+        async with tenant.engine.owner.transaction("shell") as conn:
             await epoch.begin(conn, reason)
         return await _read(tenant)
 

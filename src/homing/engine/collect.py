@@ -29,7 +29,7 @@ async def collect(engine: Engine, *, now: datetime) -> Collected:
     """Run it once a day, from any node; running it twice at once does no harm."""
     limits = engine.limits
     cutoff = now - timedelta(days=limits.departures_days)
-    async with engine.database.transaction() as conn:
+    async with engine.owner.transaction() as conn:
         await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('homing collect', 0))")
         await conn.execute("INSERT INTO homing.instants (at) VALUES (%s) ON CONFLICT DO NOTHING", [now])
         row = await (await conn.execute(load(__package__, "raise_floor"), {"cutoff": cutoff})).fetchone()
@@ -37,7 +37,7 @@ async def collect(engine: Engine, *, now: datetime) -> Collected:
             "DELETE FROM homing.instants WHERE at < (SELECT max(at) FROM homing.instants WHERE at <= %s)", [cutoff]
         )
         await conn.execute("SELECT homing.make_partitions('homing.history', 3, %s)", [now.date()])
-    async with engine.database.transaction() as conn:
+    async with engine.owner.transaction() as conn:
         # Only now, when every new pull sees the new floor. A pull that began before still sees what it needs: its
         # snapshot is older than this transaction.
         departures = (await conn.execute(load(__package__, "drop_departures"))).rowcount

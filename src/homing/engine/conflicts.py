@@ -101,7 +101,7 @@ async def find(
 async def show(engine: Engine, conflict: UUID, *, user: UUID | None) -> ConflictDetail:
     """One conflict. ``user``: only if it is of this user's edit, and without the server's side where the row left the
     user's scopes meanwhile. Raises Problem("not_found")."""
-    async with engine.database.connection() as conn:
+    async with engine.owner.connection() as conn:
         found = await (
             await conn.execute("SELECT resource_type FROM homing.conflicts WHERE id = %s", [conflict])
         ).fetchone()
@@ -151,7 +151,7 @@ async def settle(engine: Engine, caller: Caller, conflict: UUID, request: Resolv
     if (request.payload is not None) != (request.resolution == "merged"):
         raise Problem("invalid_envelope", "payload belongs to the resolution 'merged', and only to it")
     moved: Problem | None = None
-    async with engine.database.transaction(str(caller.user_id)) as conn:
+    async with engine.owner.transaction(str(caller.user_id)) as conn:
         row = await (await conn.execute(load(__package__, "lock_conflict"), {"conflict": conflict})).fetchone()
         if row is None:
             raise Problem("not_found")

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from uuid import UUID
 
-from homing.declare import App, Catalogue
+from psycopg import errors, sql
+
+from homing.declare import App, Catalogue, DeclarationError, Mistake
 from homing.engine import epoch
 from homing.engine.base import Readers
 from homing.engine.bind import Bound, bind
@@ -14,6 +17,7 @@ from homing.engine.feeds import Feeds
 from homing.engine.scopes import ScopeSets
 from homing.engine.write import Writers
 from homing.postgres.database import Database
+from homing.postgres.roles import let_api_in
 from homing.protocol.limits import DEFAULT_LIMITS, Limits
 
 ALONG_INDEXES: Mapping[str, str] = {
@@ -28,8 +32,11 @@ ALONG_INDEXES: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Engine:
-    """One tenant's engine. ``indexed`` is a second pool to the same database, with ``ALONG_INDEXES``."""
+    """One tenant's engine, with three pools to its database: ``database`` and ``indexed`` (with ``ALONG_INDEXES``) act
+    for clients, in the role of the API; ``owner`` is for what the office and the server itself do (postgres/roles.py).
+    """
 
+    owner: Database
     database: Database
     indexed: Database
     bound: Bound
@@ -47,6 +54,7 @@ class Engine:
 
 async def open_engine(
     *,
+    owner: Database,
     database: Database,
     indexed: Database,
     apps: Sequence[App],
@@ -58,13 +66,17 @@ async def open_engine(
 ) -> Engine:
     """Check the declarations of ``apps`` against the database, install what is missing, settle the epoch.
 
-    Both pools must be open. Raises DeclarationError with every mistake found.
+    The pools must be open. Raises DeclarationError with every mistake found.
     """
     catalogue = Catalogue.of(apps)
-    async with database.connection() as conn:
+    async with owner.connection() as conn:
         bound = await bind(conn, catalogue, install=install)
         await epoch.settle(conn, bound)
+    if install:
+        await let_api_in(owner, {app.schema for app in apps} | {table.declared.schema for table in bound.tables})
+    await _check_rights(database, bound)
     return Engine(
+        owner=owner,
         database=database,
         indexed=indexed,
         bound=bound,
@@ -77,3 +89,18 @@ async def open_engine(
         trust_threshold=trust_threshold,
         clock=clock,
     )
+
+
+async def _check_rights(database: Database, bound: Bound) -> None:
+    """Whether the API's role may run what decides who holds what: it may read tables that nobody declared."""
+    mistakes = []
+    async with database.connection() as conn:
+        for scope in bound.catalogue.scopes.values():
+            try:
+                query = sql.SQL("SELECT FROM ({}) AS held LIMIT 0").format(sql.SQL(scope.held_by))
+                await conn.execute(query, {"user": UUID(int=0)})
+            except errors.InsufficientPrivilege as error:
+                said = error.diag.message_primary
+                mistakes.append(Mistake(scope.place, f"scope {scope.name!r}: {said}: GRANT SELECT on it TO homing_api"))
+    if mistakes:
+        raise DeclarationError(mistakes)

@@ -60,7 +60,7 @@ async def explain(engine: Engine, *, device: str, resource_type: str, row: str) 
     key = canonical_key(table, row) if table is not None else None
     if table is None or key is None:
         raise Problem("not_found")
-    async with engine.database.snapshot() as conn:
+    async with engine.owner.snapshot() as conn:
         found = await (await conn.execute(load(__package__, "read_device_user"), {"device": device})).fetchone()
         if found is None:
             raise Problem("not_found")
@@ -165,7 +165,7 @@ async def history(
     key = canonical_key(table, row) if table is not None else None
     if table is None or key is None:
         raise Problem("not_found")
-    async with engine.database.connection() as conn:
+    async with engine.owner.connection() as conn:
         return await _history(conn, table, key, before, limit)
 
 

@@ -202,7 +202,10 @@ class Feeds:
                 " LIMIT %(limit)s) AS page"
             ).format(sql.SQL(" UNION ALL ").join(branches))
         return sql.SQL(
-            "WITH who AS ({who}), held(scope) AS ({held}), digest AS (SELECT {digest} AS digest FROM held)"
+            "WITH who AS ({who}), held(scope) AS (SELECT h.scope FROM ({held}) AS h(scope)"
+            # Policies ask who is calling. A condition on no row is settled before any row is read (a one-time filter).
+            " WHERE (SELECT set_config('homing.actor', %(user)s::text, true)) IS NOT NULL),"
+            " digest AS (SELECT {digest} AS digest FROM held)"
             " SELECT -1, NULL::text, NULL::text, NULL::text, NULL::int, json_build_object("
             "'who', (SELECT row_to_json(w) FROM who w),"
             " 'snapshot', pg_current_snapshot()::text, 'epoch', e.epoch, 'floor', e.floor::text,"

@@ -31,7 +31,7 @@ async def replay(
 
     Raises Problem: not_found, state_conflict (the user or device is gone or barred).
     """
-    async with engine.database.connection() as conn:
+    async with engine.owner.connection() as conn:
         await conn.execute("BEGIN")
         works = await _replay(engine, conn, caller, batch, item)
         await conn.execute("ROLLBACK" if dry_run else "COMMIT")

@@ -47,8 +47,8 @@ async def daily_round(tenant: Tenant) -> Collected:
     """One round. Raises Problem("unavailable"), having done what it did."""
     now = tenant.clock()
     done = await collect.collect(tenant.engine, now=now)
-    await retention.make_ahead(tenant.database, now=now)
-    dropped = await retention.drop_older(tenant.database, before=now - TELEMETRY_KEPT)
+    await retention.make_ahead(tenant.engine.owner, now=now)
+    dropped = await retention.drop_older(tenant.engine.owner, before=now - TELEMETRY_KEPT)
     swept = await sweep(tenant.database, tenant.store, now=now)
     return Collected(
         departures=done.departures,

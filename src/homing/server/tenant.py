@@ -18,6 +18,7 @@ from homing.media import Store, open_store
 from homing.postgres.database import Database
 from homing.postgres.embedded import embedded
 from homing.postgres.migrations import Migrations, migrate
+from homing.postgres.roles import AS_API
 from homing.settings import Settings, SettingsError
 
 TENANT = "default"
@@ -83,16 +84,18 @@ async def open_tenant(
             server = embedded(settings.data_dir)
             url = await asyncio.to_thread(server.__enter__)
             stack.push(server.__exit__)
-        database = await _open(stack, url, settings.pool_size)
-        indexed = await _open(stack, url, settings.pool_size, ALONG_INDEXES)
+        owner = await _open(stack, url, settings.pool_size)
+        database = await _open(stack, url, settings.pool_size, AS_API)
+        indexed = await _open(stack, url, settings.pool_size, {**AS_API, **ALONG_INDEXES})
         modules = {name: find_module(name) for name in settings.apps}
         store = open_store(settings.media_url, data_dir=settings.data_dir, bytes_max=settings.limits.media_bytes_max)
         apps = [module.declare(store) for module in modules.values()]
         if migrating:
             own = [Migrations(app.name, app.migrations) for app in apps if app.migrations is not None]
-            await migrate(database, [CORE, *own])
-        keys = await load_keys(database)
+            await migrate(owner, [CORE, *own])
+        keys = await load_keys(owner)
         engine = await open_engine(
+            owner=owner,
             database=database,
             indexed=indexed,
             apps=apps,
