@@ -7,6 +7,7 @@ rolled back to its savepoint and gets a verdict that says why, in the catalogue'
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import psycopg
 from psycopg import errors
@@ -14,7 +15,7 @@ from psycopg import errors
 from homing.engine import decide, write
 from homing.engine.fast import ABOUT_DATA, advance, settle, to_write
 from homing.engine.items import Verdict, Work
-from homing.engine.meet import Meeting, judge
+from homing.engine.meet import Meeting, edits_failed, judge, note_failed, refers_to_failed, refuse_dependent
 from homing.engine.tables import BoundTable
 from homing.postgres.sql import Connection
 
@@ -24,33 +25,56 @@ _SENTENCES = {
     "not_found": "there is no such row",
 }
 
+_OUT_OF_ORDER = ("fk_missing", "still_referenced")
+"""What an item is refused for that may only have come before the one it needs."""
+
 
 async def apply(conn: Connection, meeting: Meeting, works: Sequence[Work]) -> None:
-    """Decide and write every open item, one after the other; gives each its verdict."""
-    failed: set[str] = set()
-    for work in works:
-        if work.verdict is None and _depends_on(work, failed):
-            work.refuse("dependency_failed", "it refers to a row that was not created")
-        if work.verdict is None:
-            await _apply_one(conn, meeting, work)
-        assert work.verdict is not None
-        created = work.item is not None and work.item.action == "create" and work.row_id is not None
-        if created and work.verdict.status != "ok" and work.row_id not in failed:
-            assert work.row_id is not None
-            failed.add(work.row_id)
+    """Decide and write every open item, one after the other; gives each its verdict.
+
+    Creates may come before what they refer to, and deletes before what refers to them: the fast way writes them in the
+    order that works. So an item that is refused for that gets another turn after the others, and what follows it on its
+    row waits with it, until a turn brings nothing.
+    """
+    turn = list(works)
+    last = False
+    while turn:
+        waiting: list[Work] = []
+        rows: set[tuple[int, str]] = set()
+        applied = False
+        for work in turn:
+            if work.verdict is None:
+                assert work.table is not None
+                assert work.row_id is not None
+                row = (work.table.id, work.row_id)
+                if row in rows or not await _apply_one(conn, meeting, work, last=last):
+                    waiting.append(work)
+                    rows.add(row)
+                    continue
+                applied = True
+            note_failed(meeting, work)
+        turn, last = waiting, not applied
 
 
-def _depends_on(work: Work, failed: set[str]) -> bool:
-    """Whether the item refers to a row whose create failed in this batch."""
-    if not failed or work.table is None or work.item is None:
-        return False
-    if work.item.action != "create" and work.row_id in failed:
+async def _apply_one(conn: Connection, meeting: Meeting, work: Work, *, last: bool) -> bool:
+    """Whether the item has its verdict now; without one, everything is as it was before."""
+    assert work.table is not None
+    assert work.row_id is not None
+    if edits_failed(meeting, work) or refers_to_failed(meeting, work):
+        refuse_dependent(work)
         return True
-    assert work.values is not None
-    return any(str(work.values.typed.get(name)) in failed for name in work.table.references)
+    edit, standing = meeting.edits[work.index], meeting.standing(work)
+    values, before = edit.values, replace(standing, own=dict(standing.own))
+    await _try(conn, meeting, work)
+    assert work.verdict is not None
+    if last or work.verdict.code not in _OUT_OF_ORDER:
+        return True
+    work.verdict, edit.values, edit.refusal = None, values, None
+    meeting.standings[work.table.id, work.row_id] = before
+    return False
 
 
-async def _apply_one(conn: Connection, meeting: Meeting, work: Work) -> None:
+async def _try(conn: Connection, meeting: Meeting, work: Work) -> None:
     outcome = judge(meeting, work)
     if not settle(meeting, work, outcome):
         if work.verdict is not None and work.verdict.status == "ok":
@@ -101,6 +125,7 @@ async def _effects_alone(conn: Connection, meeting: Meeting, work: Work) -> None
             await hook(conn, [edit], meeting.who)
     if edit.refusal is not None:
         await conn.execute("ROLLBACK TO SAVEPOINT homing_item")
+        meeting.conflicts[:] = [found for found in meeting.conflicts if found["n"] != work.index]
         work.verdict = None
         work.refused(edit.refusal)
     else:

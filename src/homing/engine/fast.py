@@ -17,7 +17,16 @@ import psycopg
 
 from homing.engine import decide, write
 from homing.engine.items import Verdict, Work
-from homing.engine.meet import Meeting, conflict, decided, judge
+from homing.engine.meet import (
+    Meeting,
+    conflict,
+    decided,
+    edits_failed,
+    judge,
+    note_failed,
+    refers_to_failed,
+    refuse_dependent,
+)
 from homing.engine.values import wire
 from homing.engine.write import Group, Row
 from homing.postgres.sql import Connection
@@ -48,13 +57,19 @@ def plan(meeting: Meeting, works: Sequence[Work]) -> list[Group]:
     groups: dict[tuple[Any, ...], Group] = {}
     order = {table.id: position for position, table in enumerate(meeting.tables)}
     for work in works:
+        if work.verdict is None and edits_failed(meeting, work):
+            refuse_dependent(work)
         if work.verdict is not None:
+            note_failed(meeting, work)
             continue
+        if refers_to_failed(meeting, work):
+            raise NeedsCareError  # unless the row is there after all, which only the careful way finds out
         if work.plain:
             _plan_plain(groups, order, work)
             continue
         outcome = judge(meeting, work)
         if not settle(meeting, work, outcome):
+            note_failed(meeting, work)
             continue
         assert isinstance(outcome, decide.Create | decide.Update | decide.Delete)
         group, row = to_write(work, outcome)

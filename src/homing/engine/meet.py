@@ -46,6 +46,8 @@ class Meeting:
     seen: dict[int, Snapshot] = field(default_factory=dict)
     history: dict[Wanted, Since] = field(default_factory=dict)
     conflicts: list[dict[str, Any]] = field(default_factory=list)
+    failed: set[tuple[str, str]] = field(default_factory=set)
+    """Tables and keys of rows whose create failed in this batch."""
     tables: tuple[BoundTable, ...] = ()
     """The tables of the batch, referenced ones first."""
 
@@ -349,13 +351,48 @@ def judge(meeting: Meeting, work: Work) -> decide.Outcome:
         lower_floor(floors, key, work)
         standing.base_floor = floors.get(key)
         standing.links += 1
-    if isinstance(outcome, decide.Create | decide.Update | decide.Delete):
-        if not isinstance(outcome, decide.Delete):
+    taken = isinstance(outcome, decide.Conflict) and outcome.code == "exists"
+    if taken:
+        edit.old = None  # judged as the fast way judges it, which learns only by inserting that the id is taken
+    if taken or isinstance(outcome, decide.Create | decide.Update | decide.Delete):
+        if isinstance(outcome, decide.Create | decide.Update):
             edit.values = outcome.values
         refusal = decide.check(edit, table)
         if refusal is not None:
             return decide.Refused(refusal.code, refusal.message, refusal.path)
     return outcome
+
+
+def note_failed(meeting: Meeting, work: Work) -> None:
+    """Remember the row of a create that came to nothing, unless the row is known to be there all the same."""
+    if work.item is None or work.table is None or work.item.action != "create" or work.row_id is None:
+        return
+    standing = meeting.standings.get((work.table.id, work.row_id))
+    there = standing is not None and standing.values is not None
+    if work.verdict is not None and work.verdict.status != "ok" and not there:
+        meeting.failed.add((work.table.name, work.row_id))
+
+
+def edits_failed(meeting: Meeting, work: Work) -> bool:
+    """Whether the item edits a row whose create failed in this batch."""
+    if work.table is None or work.item is None or work.row_id is None or work.item.action == "create":
+        return False
+    return (work.table.name, work.row_id) in meeting.failed
+
+
+def refers_to_failed(meeting: Meeting, work: Work) -> bool:
+    """Whether a reference of the item is to such a row."""
+    if not meeting.failed or work.table is None:
+        return False
+    return any(
+        (reference.table, key_text(work.members[name])) in meeting.failed
+        for name, reference in work.table.references.items()
+        if name in work.members
+    )
+
+
+def refuse_dependent(work: Work) -> None:
+    work.refuse("dependency_failed", "it refers to a row that was not created")
 
 
 def conflict(meeting: Meeting, work: Work, outcome: decide.Conflict) -> None:
