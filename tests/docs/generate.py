@@ -16,23 +16,13 @@ import msgspec
 from homing import settings
 from homing.cli import main as command_line
 from homing.protocol import limits
-from homing.protocol.errors import CATALOGUE, Action
+from homing.protocol.errors import CATALOGUE, NEXT, Action
 from homing.protocol.limits import DEFAULT_LIMITS
 from homing.settings import LIMITS_PREFIX, PREFIX, Settings
 from tests.docs.pages import ROOT
 
 REFERENCE = ROOT / "docs" / "reference"
 NOTE = "<!-- Made by python -m tests.docs.generate; what is written here by hand is lost. -->"
-
-ACTIONS: Mapping[Action, str] = {
-    Action.RETRY: "Send the same request again, after `Retry-After` seconds. Nothing was lost.",
-    Action.RESYNC: "Forget the sync token, keep the outbox, pull from the start.",
-    Action.LOGIN: "Redeem the refresh token or ask for the password, then send the same request.",
-    Action.ENROLL: "Register the device, then send the same request.",
-    Action.UPGRADE: "A newer app is needed. Keep the outbox; it is sent when the app is there.",
-    Action.WIPE: "Remove the replica. Nothing will be accepted from it any more.",
-    Action.STOP: "Sending it again gives the same answer. A person or a programmer has to look.",
-}
 
 
 def errors() -> str:
@@ -50,7 +40,7 @@ def errors() -> str:
         "",
         "| action | what the client does |",
         "| --- | --- |",
-        *(f"| `{action}` | {ACTIONS[action]} |" for action in Action if action in used),
+        *(f"| `{action}` | {NEXT[action]} |" for action in Action if action in used),
         "",
         "## Codes",
         "",

@@ -3,7 +3,7 @@
 import gzip
 import json
 import logging
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
 import msgspec
@@ -11,10 +11,12 @@ import psycopg
 import pytest
 import zstandard
 from litestar import get
+from litestar.params import QueryParameter
 
 from homing.protocol.limits import DEFAULT_LIMITS
 from homing.server.answers import RawJson
 from homing.server.app import create_app
+from homing.server.pages import Search
 from homing.server.routing import PUBLIC, routes_of
 from homing.settings import Settings
 from tests.fixtures.accounts import Person, create_user
@@ -121,6 +123,48 @@ def test_openapi_is_the_route_table(server: Server, http: httpx.Client) -> None:
     assert document["components"]["schemas"]["NewUser"]["required"] == ["login", "name", "role"]
     references = {part.split('"')[0] for part in json.dumps(document).split("#/components/schemas/")[1:]}
     assert references <= set(document["components"]["schemas"])
+
+
+@get("/renamed", roles=PUBLIC)
+async def renamed(
+    since: Annotated[str, QueryParameter(name="from", max_length=9)], plain: int = 7, other: Search = None
+) -> dict[str, Any]:
+    """Echoes."""
+    return {"since": since, "plain": plain, "other": other}
+
+
+class Renaming:
+    ROUTES = (renamed,)
+
+
+def test_openapi_names_query_parameters_as_they_are_accepted(settings: Settings) -> None:
+    def add(tenant: Any) -> None:
+        tenant.modules = {**tenant.modules, "renaming": Renaming}
+
+    with serving(settings, add) as server, httpx.Client(base_url=server.url) as http:
+        paths = http.get("/openapi.json").json()["paths"]
+        assert paths["/api/v1/renamed"]["get"]["parameters"] == [
+            {"name": "from", "in": "query", "required": True, "schema": {"type": "string", "maxLength": 9}},
+            {"name": "plain", "in": "query", "required": False, "schema": {"type": "integer", "default": 7}},
+            {
+                "name": "other",
+                "in": "query",
+                "required": False,
+                "schema": {"type": "string", "minLength": 1, "maxLength": 200},
+                "description": "Text to look for.",
+            },
+        ]
+        answer = http.get("/api/v1/renamed", params={"from": "now"})
+        assert answer.json() == {"since": "now", "plain": 7, "other": None}
+        assert http.get("/api/v1/renamed", params={"since": "now"}).json()["code"] == "invalid_parameter"
+        accepted = {str(route): route.query for route in routes_of(create_app(server.tenant))}
+    published = {
+        f"{method.upper()} {path}": {each["name"] for each in operation["parameters"] if each["in"] == "query"}
+        for path, item in paths.items()
+        for method, operation in item.items()
+    }
+    assert published == accepted
+    assert {"from", "to"} <= published["GET /api/v1/telemetry"]
 
 
 def test_metrics_count_by_route_and_never_by_path(settings: Settings) -> None:

@@ -92,6 +92,7 @@ def test_who_may_call_what(server: Server) -> None:
     assert public == {
         "GET /api/v1/capabilities",
         "GET /api/v1/media/download/{key}",
+        "GET /docs/errors",
         "GET /health/live",
         "GET /health/ready",
         "GET /metrics",

@@ -6,6 +6,7 @@ changes and a code is never removed; new ones may be added.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -21,6 +22,18 @@ class Action(StrEnum):
     UPGRADE = "upgrade"  # a newer app is needed; keep the outbox
     WIPE = "wipe"  # remove the replica; nothing will be accepted from it
     STOP = "stop"  # a person or a programmer has to look
+
+
+NEXT: Mapping[Action, str] = {
+    Action.RETRY: "Send the same request again, after `Retry-After` seconds. Nothing was lost.",
+    Action.RESYNC: "Forget the sync token, keep the outbox, pull from the start.",
+    Action.LOGIN: "Redeem the refresh token or ask for the password, then send the same request.",
+    Action.ENROLL: "Register the device, then send the same request.",
+    Action.UPGRADE: "A newer app is needed. Keep the outbox; it is sent when the app is there.",
+    Action.WIPE: "Remove the replica. Nothing will be accepted from it any more.",
+    Action.STOP: "Sending it again gives the same answer. A person or a programmer has to look.",
+}
+"""What each action asks of a client, in words for the pages about errors."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,7 @@ def _path_parameters(route: Route) -> list[dict[str, Any]]:
 def _query_parameters(route: Route) -> list[dict[str, Any]]:
     found = []
     for name, field in route.handler.parsed_fn_signature.parameters.items():
-        alias = getattr(field.kwarg_definition, "query", None) or name
+        alias = getattr(field.kwarg_definition, "name", None) or name
         if alias in route.query:
             parameter: dict[str, Any] = {"name": alias, "in": "query", "required": field.is_required}
             parameter["schema"] = _schema(field)

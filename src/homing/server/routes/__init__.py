@@ -12,6 +12,7 @@ from homing.server.routes import (
     capabilities,
     conflicts,
     devices,
+    errors,
     explain,
     health,
     media,
@@ -43,5 +44,5 @@ ROUTES = [
 ]
 """Under the base path."""
 
-ROOT_ROUTES = [*health.ROUTES]
-"""At the root: for probes, Prometheus and tools."""
+ROOT_ROUTES = [*errors.ROUTES, *health.ROUTES]
+"""At the root: for probes, Prometheus, tools, and people who follow an error's address."""
