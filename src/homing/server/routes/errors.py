@@ -29,7 +29,7 @@ POLICY = (
 """Nothing but this one style."""
 
 
-@get("/docs/errors", roles=PUBLIC, answers=("text/html",), media_type="text/html")
+@get("/docs/errors", roles=PUBLIC, of_node=True, answers=("text/html",), media_type="text/html")
 async def get_errors() -> Response[str]:
     """The page about errors for people, to which every problem's ``type`` leads."""
     return Response(page(), headers={"content-security-policy": POLICY, "cache-control": "public, max-age=3600"})
