@@ -16,8 +16,8 @@ import uvicorn
 import uvloop
 
 from homing.server.app import create_app
+from homing.server.node import open_node
 from homing.server.serve import configure
-from homing.server.tenant import open_tenant
 from homing.settings import Settings
 
 
@@ -25,8 +25,8 @@ async def serve(profile: str | None) -> None:
     settings = Settings.read(os.environ)
     if profile:
         _listen_for_profiling(Path(profile))
-    async with open_tenant(settings) as tenant:
-        await uvicorn.Server(configure(create_app(tenant), host=settings.host, port=settings.port)).serve()
+    async with open_node(settings) as node:
+        await uvicorn.Server(configure(create_app(node), host=settings.host, port=settings.port)).serve()
 
 
 def _listen_for_profiling(path: Path) -> None:

@@ -48,10 +48,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     refresh_token_days: Count = 60
     session_days_max: Count = 180
     """After this a person signs in again, however often the token was refreshed."""
+    enrolment_seconds: Annotated[int, Meta(ge=60, le=86_400)] = 3600
+    """How long an enrolment token holds where its maker does not say; 600 for the careful."""
     trust_threshold: Annotated[float, Meta(ge=0, le=1)] = 0.5
     """Pushes of a device whose trust score is below this are held for review."""
     pool_size: Annotated[int, Meta(ge=1, le=100)] = 8
     """Connections to PostgreSQL per pool and process."""
+    tenants_open_max: Annotated[int, Meta(ge=1, le=10_000)] = 100
+    """Tenants a node has open at once, besides the default one; of the idle ones, the least recently used is closed."""
+    tenant_pool_size: Annotated[int, Meta(ge=1, le=100)] = 2
+    """Connections per pool of a tenant other than the default one. Each open tenant has three pools."""
+    migrate_tenants: bool = False
+    """Bring a tenant's schema up to date when it is first used. Otherwise: homing tenants migrate."""
     limits: Limits = DEFAULT_LIMITS
 
     @classmethod

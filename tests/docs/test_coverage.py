@@ -10,8 +10,8 @@ import psycopg
 import pytest
 
 from homing.server.app import create_app
+from homing.server.node import Node
 from homing.server.routing import routes_of
-from homing.server.tenant import Tenant
 from tests.docs.pages import ROOT
 
 PAGE = ROOT / "docs" / "reference" / "coverage.md"
@@ -115,8 +115,8 @@ def test_every_fact_about_the_database_is_true(catalogue: Catalogue) -> None:
     assert [f"{kind} {text}" for kind, text in facts() if kind != "route" and text not in there[kind]] == []
 
 
-async def test_every_route_on_the_page_is_served(tenant: Tenant) -> None:
-    served = {f"{route.method} {route.path}".replace(":uuid", "") for route in routes_of(create_app(tenant))}
+async def test_every_route_on_the_page_is_served(node: Node) -> None:
+    served = {f"{route.method} {route.path}".replace(":uuid", "") for route in routes_of(create_app(node))}
     routes = [text for kind, text in facts() if kind == "route"]
     assert len(routes) >= 8
     assert [route for route in routes if route not in served] == []

@@ -11,8 +11,8 @@ import pytest
 from homing import client, declare
 from homing.postgres import codec
 from homing.server.app import create_app
+from homing.server.node import Node
 from homing.server.routing import routes_of
-from homing.server.tenant import Tenant
 from tests.docs.generate import PAGES, REFERENCE
 
 
@@ -27,10 +27,10 @@ def code_words(name: str) -> set[str]:
     return set(re.findall(r"[\w/{}.-]+", " ".join(re.findall(r"`+([^`]+)`+", text))))
 
 
-async def test_every_route_is_in_the_protocol(tenant: Tenant) -> None:
+async def test_every_route_is_in_the_protocol(node: Node) -> None:
     text = (REFERENCE / "protocol.md").read_text(encoding="utf-8")
     said = set(re.findall(r"\b(GET|POST|PUT|PATCH|DELETE|HEAD) (/[\w/{}.-]*)", text))
-    real = {(route.method, _plain(route.path)) for route in routes_of(create_app(tenant))}
+    real = {(route.method, _plain(route.path)) for route in routes_of(create_app(node))}
     assert {(method, _plain(path)) for method, path in said} == real
 
 

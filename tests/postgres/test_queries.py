@@ -91,7 +91,7 @@ async def test_queries_are_loaded_without_comments_and_run(db: Database) -> None
     assert query.startswith("SELECT m.set, m.version")
     async with db.connection() as conn:
         rows = await fetch_all(conn, query)
-        assert rows[0][:3] == ("core", 1, "core")
+        assert ("core", 1, "core") in [row[:3] for row in rows]
         assert await fetch_one(conn, load("homing.postgres", "migrations_exist")) == (True,)
         gone = await execute(conn, load("homing.postgres", "delete_migration"), {"set": "core", "version": 1})
         again = await execute(conn, load("homing.postgres", "delete_migration"), {"set": "core", "version": 1})

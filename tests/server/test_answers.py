@@ -112,7 +112,7 @@ def test_capabilities(http: httpx.Client) -> None:
 def test_openapi_is_the_route_table(server: Server, http: httpx.Client) -> None:
     document = http.get("/openapi.json").json()
     described = {f"{method.upper()} {path}" for path, item in document["paths"].items() for method in item}
-    assert described == {str(route) for route in routes_of(create_app(server.tenant))}
+    assert described == {str(route) for route in routes_of(create_app(server.node))}
     operations = [operation for item in document["paths"].values() for operation in item.values()]
     ids = [operation["operationId"] for operation in operations]
     assert sorted(ids) == sorted(set(ids))
@@ -157,7 +157,7 @@ def test_openapi_names_query_parameters_as_they_are_accepted(settings: Settings)
         answer = http.get("/api/v1/renamed", params={"from": "now"})
         assert answer.json() == {"since": "now", "plain": 7, "other": None}
         assert http.get("/api/v1/renamed", params={"since": "now"}).json()["code"] == "invalid_parameter"
-        accepted = {str(route): route.query for route in routes_of(create_app(server.tenant))}
+        accepted = {str(route): route.query for route in routes_of(create_app(server.node))}
     published = {
         f"{method.upper()} {path}": {each["name"] for each in operation["parameters"] if each["in"] == "query"}
         for path, item in paths.items()

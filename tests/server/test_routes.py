@@ -15,6 +15,7 @@ from litestar import get
 import homing
 from homing.server.answers import RawJson
 from homing.server.app import create_app
+from homing.server.node import Node
 from homing.server.routing import BY_ENGINE, OFFICE, PERSON, PUBLIC, SIGNED_IN, Route, RoutesError, routes_of
 from homing.server.tenant import Tenant
 from homing.settings import Settings
@@ -42,7 +43,7 @@ def worker(new_person: SignIn) -> Person:
 
 
 def routes(server: Server) -> list[Route]:
-    found = list(routes_of(create_app(server.tenant)))
+    found = list(routes_of(create_app(server.node)))
     assert len(found) > 20
     return found
 
@@ -263,8 +264,11 @@ def test_a_route_that_does_not_say_who_may_call_it_stops_the_start(server: Serve
         apps=tenant.apps,
         modules={"careless": Careless},  # type: ignore[dict-item]
     )
+    node = Node(
+        settings=tenant.settings, default=careless, directory=server.node.directory, control=server.node.control
+    )
     with pytest.raises(RoutesError) as caught:
-        create_app(careless)
+        create_app(node)
     assert sorted(str(caught.value).splitlines()) == [
         "GET /api/v1/engine: with BY_ENGINE it must be SIGNED_IN and take claims, which the engine confirms",
         "GET /api/v1/for-nobody: say who may call it: roles=PUBLIC, SIGNED_IN, OFFICE or a frozenset of roles",

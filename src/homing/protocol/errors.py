@@ -182,6 +182,14 @@ CATALOGUE: dict[str, Code] = _catalogue(
         A.STOP,
         "The thing is in a state in which this cannot be done; the detail says which.",
     ),
+    Code(
+        "quota_exceeded",
+        403,
+        "No room left in this tenant",
+        A.STOP,
+        "The tenant has as many users, devices, rows or bytes of files as it may; the answer names the quota. "
+        "Whoever runs the server can raise it.",
+    ),
     Code("rate_limited", 429, "Too many requests", A.RETRY, "Wait for Retry-After; nothing is lost."),
     Code(
         "client_too_old",
@@ -241,6 +249,13 @@ CATALOGUE: dict[str, Code] = _catalogue(
         A.WIPE,
         "Nothing is delivered to or accepted from this device any more.",
     ),
+    Code(
+        "tenant_suspended",
+        403,
+        "This tenant is suspended",
+        A.STOP,
+        "Nothing is exchanged with this tenant for now. What is on the device stays there, and so does its outbox.",
+    ),
     # Tokens.
     Code(
         "invalid_token",
@@ -263,6 +278,13 @@ CATALOGUE: dict[str, Code] = _catalogue(
         "Try again later",
         A.RETRY,
         "The database cannot be reached, is restarting, or the request took too long. Sending it again is safe.",
+    ),
+    Code(
+        "being_migrated",
+        503,
+        "This tenant is back soon",
+        A.RETRY,
+        "The tenant's database is being moved, or its schema is not up to date yet. Sending it again is safe.",
     ),
     Code("storage_full", 507, "No room for the file", A.RETRY, "The media store has no room."),
     Code("internal", 500, "A bug in the server", A.STOP, "Reported in the server's log under the given id."),

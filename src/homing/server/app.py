@@ -17,12 +17,18 @@ from homing.engine.caller import Caller, Claims
 from homing.protocol.errors import Problem
 from homing.server.edge import Edge
 from homing.server.metrics import Metrics
+from homing.server.node import Node
 from homing.server.problems import on_exception, on_http_exception, on_problem
 from homing.server.routes import BASE_PATH, ROOT_ROUTES, ROUTES
-from homing.server.routing import CALLER_KEY, CLAIMS_KEY, Gate, check_routes
+from homing.server.routing import CALLER_KEY, CLAIMS_KEY, TENANT_KEY, Gate, check_routes
 from homing.server.tenant import Tenant
 
-_OURS = {"Tenant": SkipValidation[Tenant], "Claims": SkipValidation[Claims], "Caller": SkipValidation[Caller]}
+_OURS = {
+    "Node": SkipValidation[Node],
+    "Tenant": SkipValidation[Tenant],
+    "Claims": SkipValidation[Claims],
+    "Caller": SkipValidation[Caller],
+}
 """Handlers write ``tenant: Tenant``. For Litestar it is a dependency, and ours: not to be checked on every call."""
 
 
@@ -38,13 +44,13 @@ class Application(Litestar):
             await super().__call__(scope, receive, send)
 
 
-def create_app(tenant: Tenant) -> Litestar:
-    """The application of ``tenant``: its own routes and those of its apps, which name theirs ``ROUTES``.
+def create_app(node: Node) -> Litestar:
+    """The application of ``node``: the server's routes and those of its apps, which name theirs ``ROUTES``.
 
     Raises RoutesError, naming every route that does not say who may call it.
     """
     handlers: list[ControllerRouterHandler] = [*ROUTES]
-    for module in tenant.modules.values():
+    for module in node.modules.values():
         handlers += getattr(module, "ROUTES", ())
     metrics = Metrics()
     with warnings.catch_warnings():
@@ -54,14 +60,15 @@ def create_app(tenant: Tenant) -> Litestar:
         app = Application(
             route_handlers=[*ROOT_ROUTES, Router(path=BASE_PATH, route_handlers=handlers)],
             dependencies={
-                "tenant": Provide(lambda: tenant, sync_to_thread=False),
+                "tenant": Provide(_tenant, sync_to_thread=False),
+                "node": Provide(_node, sync_to_thread=False),
                 "claims": Provide(_claims, sync_to_thread=False),
                 "caller": Provide(_caller, sync_to_thread=False),
             },
             exception_handlers={Problem: on_problem, HTTPException: on_http_exception, Exception: on_exception},
             signature_namespace=_OURS,
-            middleware=[DefineMiddleware(Gate, tenant=tenant)],
-            state=State({"limits": tenant.settings.limits, "metrics": metrics}),
+            middleware=[DefineMiddleware(Gate, node=node)],
+            state=State({"node": node, "limits": node.settings.limits, "metrics": metrics}),
             request_max_body_size=None,  # bodies.py has its own, which counts what was decompressed
             openapi_config=None,  # openapi.py, from the types that are really decoded
             logging_config=None,
@@ -73,6 +80,16 @@ def create_app(tenant: Tenant) -> Litestar:
 
 # Litestar resolves dependencies that need nothing of each other side by side, in a task group, which costs more than
 # the rest of a request. So these ask for the tenant although they do not use it: one after the other costs nothing.
+
+
+def _tenant(scope: Scope) -> Tenant:
+    found: Tenant = scope[TENANT_KEY]  # type: ignore[literal-required]
+    return found
+
+
+def _node(scope: Scope, tenant: Tenant) -> Node:  # noqa: ARG001
+    found: Node = scope["litestar_app"].state.node
+    return found
 
 
 def _claims(scope: Scope, tenant: Tenant) -> Claims:  # noqa: ARG001

@@ -1,8 +1,8 @@
 """The daily round: what a node does without being asked.
 
 Old removals, history, telemetry and orphaned uploads go; partitions are made ahead. Every node does it, a while after
-it started and then once a day; the database's own locks make it harmless that several do. ``homing collect`` is one
-round by hand.
+it started and then once a day, for all its tenants in turn; the database's own locks make it harmless that several do.
+``homing collect`` is one round by hand.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ import psycopg
 from homing.engine import collect
 from homing.media.sweep import sweep
 from homing.protocol.errors import Problem
+from homing.server.node import Node
 from homing.server.tenant import Tenant
 from homing.telemetry import retention
+from homing.tenants.entry import DEFAULT
 
 log = logging.getLogger("homing.daily")
 
@@ -27,6 +29,9 @@ TELEMETRY_KEPT = timedelta(days=400)
 """As long as the history: what a device measured is looked at beside what it did."""
 
 ROUND_SECONDS = 86_400
+AGAIN_SECONDS = 3600
+TENANT_SECONDS = 1800
+"""How long the round of one tenant may take: the others come after it."""
 FIRST_SECONDS = 60
 """A node that is being restarted again and again does not begin a round each time."""
 
@@ -61,15 +66,23 @@ async def daily_round(tenant: Tenant) -> Collected:
     )
 
 
-async def every_day(tenant: Tenant) -> None:
+async def rounds(node: Node) -> bool:
+    """A round for each tenant in turn; whether all of them could be finished. One that fails stops no other."""
+    whole = True
+    for name in [DEFAULT, *(entry.name for entry in node.directory.entries.values() if entry.status == "active")]:
+        try:
+            async with asyncio.timeout(TENANT_SECONDS), node.visit(name) as tenant:
+                log.info("daily round of tenant %s: %s", name, await daily_round(tenant))
+        except (Problem, TimeoutError, psycopg.Error):
+            # Whatever the database refused, the next round may find mended; the others get theirs.
+            log.exception("daily round of tenant %s put off", name)
+            whole = False
+    return whole
+
+
+async def every_day(node: Node) -> None:
     """Rounds until cancelled. A round that could not be finished is begun again within the hour."""
     wait = FIRST_SECONDS * (1 + random.random())  # noqa: S311 - only so that nodes started together do not go together
     while True:
         await asyncio.sleep(wait)
-        try:
-            log.info("daily round: %s", await daily_round(tenant))
-            wait = ROUND_SECONDS
-        except (Problem, psycopg.Error):
-            # Whatever the database refused, the next round may find mended; the loop itself must not end.
-            log.exception("daily round put off for an hour")
-            wait = 3600
+        wait = ROUND_SECONDS if await rounds(node) else AGAIN_SECONDS

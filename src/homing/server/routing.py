@@ -11,8 +11,12 @@ A handler says, as keyword arguments of Litestar's decorators:
 ``answer``     the msgspec type of its answer, where its return annotation does not say (``RawJson``).
 ``answers``    the media types it can answer with, where that is not JSON.
 ``any_query``  it reads the query itself (signed addresses); otherwise only declared parameters are accepted, once each.
+``of_node``    it is about the process, not about a tenant: it gets the default one, wherever the request was sent.
 
 Handlers that want to know who is calling take ``caller``, with BY_ENGINE ``claims``.
+
+The gate also finds the tenant of the request (``tenants.choose``) and holds it open until the answer is sent. Where the
+node has no other tenants, that is the default one, and nothing is awaited.
 """
 
 from __future__ import annotations
@@ -30,10 +34,13 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from homing.accounts.access import read_access
 from homing.accounts.caller import require_caller, require_person
+from homing.accounts.renewal import names_unknown_key
 from homing.accounts.users import OWNER
 from homing.engine.caller import Caller, Claims
 from homing.protocol.errors import Problem
+from homing.server.node import Node
 from homing.server.tenant import Tenant
+from homing.tenants.choose import HEADER, audience_of, choose, place_of
 
 
 class Everybody(Enum):
@@ -60,11 +67,15 @@ BY_ENGINE: Final = Confirmed.BY_ENGINE
 
 CLAIMS_KEY = "homing.claims"
 CALLER_KEY = "homing.caller"
+TENANT_KEY = "homing.tenant"
 """Where the gate leaves in the scope what it found, for the dependencies of these names."""
 
 GENERAL_QUERY = {"platform": frozenset({"web", "mobile"})}
 """Parameters that every address takes, with their values: most have no condensed form for phones, and say so by giving
 the same."""
+
+
+_HEADER = HEADER.encode()
 
 
 class RoutesError(Exception):
@@ -127,12 +138,13 @@ def check_routes(app: Litestar) -> None:
 class Gate:
     """Litestar middleware, made once for each route: nothing reaches a handler that did not pass.
 
-    Raises Problem: unauthenticated, device_*, forbidden, invalid_parameter, not_acceptable.
+    Raises Problem: not_found, tenant_suspended, being_migrated, unavailable, unauthenticated, device_*, forbidden,
+    invalid_parameter, not_acceptable.
     """
 
-    def __init__(self, app: ASGIApp, *, tenant: Tenant) -> None:
+    def __init__(self, app: ASGIApp, *, node: Node) -> None:
         self._app = app
-        self._tenant = tenant
+        self._node = node
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         handler: Any = scope["route_handler"]
@@ -141,29 +153,70 @@ class Gate:
             await _say_allowed(scope["litestar_app"].state.methods[scope["path_template"]], send)
             return
         roles: Roles = handler.opt["roles"]
-        access = accept = None
+        access = accept = host = named = None
         for name, value in scope["headers"]:
             if name == b"authorization":
                 access = value
             elif name == b"accept":
                 accept = value
+            elif name == b"host":
+                host = value
+            elif name == _HEADER:
+                named = value
+        node = self._node
+        if handler.opt.get("any_query") and named is None:
+            named = _tenant_of_link(scope["query_string"])
+        if (named is None and not node.directory.entries) or handler.opt.get("of_node"):
+            await self._let_in(node.default, access, accept, scope, receive, send)
+            return
+        place = place_of(node.directory.by_host, host=host, header=named)
+        chosen = choose(place, None if roles is PUBLIC else audience_of(access))
+        if not isinstance(chosen, str) or not await node.knows(chosen):
+            if roles is PUBLIC:
+                raise Problem("not_found")
+            # What a token gets that is not good here, whether or not there is such a tenant.
+            bearer_of(access)
+            raise Problem("unauthenticated")
+        async with node.lease(chosen) as tenant:
+            await self._let_in(tenant, access, accept, scope, receive, send)
+
+    async def _let_in(
+        self, tenant: Tenant, access: bytes | None, accept: bytes | None, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        handler: Any = scope["route_handler"]
+        opt = handler.opt
+        roles: Roles = opt["roles"]
+        found: dict[str, Any] = scope  # type: ignore[assignment]
+        found[TENANT_KEY] = tenant
         if roles is not PUBLIC:
-            claims = read_claims(self._tenant, access)
-            scope[CLAIMS_KEY] = claims  # type: ignore[literal-required]
-            if handler.opt["confirmed"] is not BY_ENGINE:
-                scope[CALLER_KEY] = await self._confirm(claims, roles, handler.opt["confirmed"])  # type: ignore[literal-required]
+            try:
+                claims = read_claims(tenant, access)
+            except Problem:
+                # Perhaps another node made a key since this one read them.
+                if access is None or not names_unknown_key(tenant.keys, access) or not await tenant.renew_keys():
+                    raise
+                claims = read_claims(tenant, access)
+            found[CLAIMS_KEY] = claims
+            if opt["confirmed"] is not BY_ENGINE:
+                found[CALLER_KEY] = await _confirm(tenant, claims, roles, opt["confirmed"])
         if scope["query_string"]:
-            _check_query(scope["query_string"], handler.opt.get("query", frozenset()))
+            _check_query(scope["query_string"], opt.get("query", frozenset()))
         if accept is not None:
             _check_accept(accept, handler)
         await self._app(scope, receive, send)
 
-    async def _confirm(self, claims: Claims, roles: Roles, confirmed: Confirmed) -> Caller:
-        find = require_person if confirmed is PERSON else require_caller
-        caller = await find(self._tenant.database, claims)
-        if isinstance(roles, frozenset) and caller.role not in roles:
-            raise Problem("forbidden")
-        return caller
+
+async def _confirm(tenant: Tenant, claims: Claims, roles: Roles, confirmed: Confirmed) -> Caller:
+    find = require_person if confirmed is PERSON else require_caller
+    caller = await find(tenant.database, claims)
+    if isinstance(roles, frozenset) and caller.role not in roles:
+        raise Problem("forbidden")
+    return caller
+
+
+def _tenant_of_link(query: bytes) -> bytes | None:
+    """The tenant that a signed address names: it is followed by what sends no headers of ours."""
+    return next((part[len(b"tenant=") :] for part in query.split(b"&") if part.startswith(b"tenant=")), None)
 
 
 async def _say_allowed(methods: str, send: Send) -> None:
@@ -174,10 +227,15 @@ async def _say_allowed(methods: str, send: Send) -> None:
 
 def read_claims(tenant: Tenant, authorization: bytes | None) -> Claims:
     """What the request's access token says. Raises Problem("unauthenticated")."""
+    return read_access(tenant.keys, bearer_of(authorization), tenant=tenant.name, now=tenant.clock())
+
+
+def bearer_of(authorization: bytes | None) -> str:
+    """The access token of the request. Raises Problem("unauthenticated") where there is none."""
     if authorization is not None:
         scheme, _, token = authorization.decode("latin-1").partition(" ")
         if scheme.lower() == "bearer":
-            return read_access(tenant.keys, token.strip(), tenant=tenant.name, now=tenant.clock())
+            return token.strip()
     raise Problem("unauthenticated", "Send the header Authorization: Bearer with the access token.")
 
 

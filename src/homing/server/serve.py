@@ -21,8 +21,8 @@ from homing.protocol.errors import Problem
 from homing.protocol.limits import Limits
 from homing.server.app import create_app
 from homing.server.daily import every_day
+from homing.server.node import open_node
 from homing.server.problems import MEDIA_TYPE, body_of
-from homing.server.tenant import open_tenant
 from homing.settings import Settings
 
 log = logging.getLogger("homing.server")
@@ -123,7 +123,7 @@ def configure(app: Litestar, *, host: str, port: int) -> uvicorn.Config:
         port=port,
         http=type("Protocol", (Protocol,), {"head_seconds": limits.head_seconds_max}),
         loop="uvloop",
-        lifespan="off",  # the tenant is opened and closed around the server
+        lifespan="off",  # the node is opened and closed around the server
         server_header=False,
         date_header=True,
         access_log=False,  # /metrics counts; a proxy in front logs; a request line may hold a signed address
@@ -169,11 +169,11 @@ def run(settings: Settings, *, migrating: bool = True) -> None:
 
 
 async def _serve(settings: Settings, migrating: bool) -> None:
-    async with open_tenant(settings, migrating=migrating) as tenant:
-        if not await users.exist(tenant.database):
+    async with open_node(settings, migrating=migrating) as node:
+        if not await users.exist(node.default.database):
             log.info("there is no user yet; make the first: homing users create --login you@example.org --role OWNER")
-        server = _Server(configure(create_app(tenant), host=settings.host, port=settings.port))
-        rounds = asyncio.create_task(every_day(tenant))
+        server = _Server(configure(create_app(node), host=settings.host, port=settings.port))
+        rounds = asyncio.create_task(every_day(node))
         try:
             await server.serve()
         finally:

@@ -7,27 +7,37 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from importlib import import_module
+from time import monotonic
 from types import ModuleType
 
 from homing.accounts.keys import Keys, load_keys
-from homing.accounts.throttle import LoginThrottle
+from homing.accounts.renewal import renew
+from homing.accounts.throttle import LoginThrottle, of_enrolments
 from homing.accounts.users import OWNER, WORKER
 from homing.declare import App
 from homing.engine.engine import ALONG_INDEXES, Engine, open_engine
 from homing.media import Store, open_store
 from homing.postgres.database import Database
 from homing.postgres.embedded import embedded
-from homing.postgres.migrations import Migrations, migrate
+from homing.postgres.migrations import Migrations, migrate, status
 from homing.postgres.roles import AS_API
+from homing.protocol.errors import Problem
 from homing.settings import Settings, SettingsError
+from homing.tenants.entry import DEFAULT, UNLIMITED, Quotas
 
-TENANT = "default"
-"""The one tenant of a server without a table of tenants."""
+TENANT = DEFAULT
+"""The tenant that is always there; a server that was given no others has only this one."""
 
 CORE = Migrations("core", "homing.postgres")
 
 
-def _now() -> datetime:
+BEHIND_SECONDS = 30
+"""When a client asks again for a tenant whose schema is behind: thousands are migrated one after another."""
+KEYS_SECONDS = 3.0
+"""How often tokens of unknown keys make a tenant's keys be read again: made-up ones cost a query in this time."""
+
+
+def now_utc() -> datetime:
     return datetime.now(UTC)
 
 
@@ -47,7 +57,9 @@ class Tenant:
         store: Store,
         apps: Sequence[App],
         modules: Mapping[str, ModuleType],
-        clock: Callable[[], datetime] = _now,
+        clock: Callable[[], datetime] = now_utc,
+        name: str = TENANT,
+        quotas: Quotas = UNLIMITED,
     ) -> None:
         self.settings = settings
         self.database = database
@@ -57,8 +69,21 @@ class Tenant:
         self.apps = apps
         self.modules = modules
         self.clock = clock
-        self.name = TENANT
+        self.name = name
+        self.quotas = quotas
         self.throttle = LoginThrottle()
+        self.enrolment_throttle = of_enrolments()
+        self._keys_read = monotonic()
+        self.leaving = asyncio.Event()
+        """Set when the node lets go of the tenant: what stays connected to it must say goodbye now."""
+
+    async def renew_keys(self) -> bool:
+        """Read the signing keys again, every few seconds at most, for a token that names one that is not known;
+        whether they changed. Raises Problem("unavailable")."""
+        if monotonic() - self._keys_read < KEYS_SECONDS:
+            return False
+        self._keys_read = monotonic()
+        return await renew(self.engine.owner, self.keys)
 
     @property
     def roles(self) -> Collection[str]:
@@ -71,28 +96,29 @@ class Tenant:
 async def open_tenant(
     settings: Settings,
     *,
+    name: str = TENANT,
+    quotas: Quotas = UNLIMITED,
     migrating: bool = True,
-    clock: Callable[[], datetime] = _now,
+    clock: Callable[[], datetime] = now_utc,
 ) -> AsyncIterator[Tenant]:
     """Open the database (starting the embedded one where the settings name none), migrate it, and bind the engine.
 
-    Raises SettingsError, MigrationError, DeclarationError, Problem("unavailable").
+    Raises SettingsError, MigrationError, DeclarationError, Problem: unavailable; being_migrated for a tenant that is
+    behind, unless ``migrating``.
     """
     async with AsyncExitStack() as stack:
-        url = settings.database_url
-        if url is None:
-            server = embedded(settings.data_dir)
-            url = await asyncio.to_thread(server.__enter__)
-            stack.push(server.__exit__)
+        url = await stack.enter_async_context(server_url(settings))
         owner = await _open(stack, url, settings.pool_size)
         database = await _open(stack, url, settings.pool_size, AS_API)
         indexed = await _open(stack, url, settings.pool_size, {**AS_API, **ALONG_INDEXES})
         modules = {name: find_module(name) for name in settings.apps}
         store = open_store(settings.media_url, data_dir=settings.data_dir, bytes_max=settings.limits.media_bytes_max)
         apps = [module.declare(store) for module in modules.values()]
+        sets = [CORE, *(Migrations(app.name, app.migrations) for app in apps if app.migrations is not None)]
         if migrating:
-            own = [Migrations(app.name, app.migrations) for app in apps if app.migrations is not None]
-            await migrate(owner, [CORE, *own])
+            await migrate(owner, sets)
+        elif name != TENANT and any(each.state == "pending" for each in await status(owner, sets)):
+            raise Problem("being_migrated", "The tenant's schema is not up to date yet.", retry_after=BEHIND_SECONDS)
         keys = await load_keys(owner)
         engine = await open_engine(
             owner=owner,
@@ -114,7 +140,23 @@ async def open_tenant(
             apps=apps,
             modules=modules,
             clock=clock,
+            name=name,
+            quotas=quotas,
         )
+
+
+@asynccontextmanager
+async def server_url(settings: Settings) -> AsyncIterator[str]:
+    """The address of the settings' database; that of the embedded server, started, where they name none."""
+    if settings.database_url is not None:
+        yield settings.database_url
+        return
+    server = embedded(settings.data_dir)
+    url = await asyncio.to_thread(server.__enter__)
+    try:
+        yield url
+    finally:
+        server.__exit__(None, None, None)
 
 
 async def _open(stack: AsyncExitStack, url: str, pool_size: int, options: Mapping[str, str] | None = None) -> Database:

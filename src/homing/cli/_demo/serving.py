@@ -13,8 +13,9 @@ import uvicorn
 import uvloop
 
 from homing.server.app import create_app
+from homing.server.node import open_node
 from homing.server.serve import configure
-from homing.server.tenant import Tenant, open_tenant
+from homing.server.tenant import Tenant
 from homing.settings import Settings
 
 Prepare = Callable[[Tenant], Awaitable[None]]
@@ -24,16 +25,16 @@ Prepare = Callable[[Tenant], Awaitable[None]]
 def serving(settings: Settings, prepare: Prepare) -> Iterator[str]:
     """Serve until the block ends; its URL. ``prepare`` has the tenant before anybody else.
 
-    Where another program has the port of ``settings``, any free one is taken. Raises what ``open_tenant`` raises.
+    Where another program has the port of ``settings``, any free one is taken. Raises what ``open_node`` raises.
     """
     listening: Future[tuple[str, uvicorn.Server]] = Future()
 
     async def main() -> None:
-        async with open_tenant(settings) as tenant:
-            await prepare(tenant)
+        async with open_node(settings) as node:
+            await prepare(node.default)
             with _listen(settings.host, settings.port) as sock:
                 host, port = sock.getsockname()[:2]
-                server = uvicorn.Server(configure(create_app(tenant), host=host, port=port))
+                server = uvicorn.Server(configure(create_app(node), host=host, port=port))
                 listening.set_result((f"http://{host}:{port}", server))
                 await server.serve(sockets=[sock])
 

@@ -1,0 +1,1 @@
+DROP SCHEMA homing_control CASCADE;
