@@ -34,7 +34,7 @@ def migrate(where: Where = HERE, *, json: Json = False) -> None:
     """Apply what is missing, and install the stamps of every synced table. Safe from several nodes at once."""
 
     async def work(tenant: Tenant) -> Done:
-        found = await migrations.status(tenant.database, _sets(tenant.settings))
+        found = await migrations.status(tenant.engine.owner, _sets(tenant.settings))
         return Done([each.label for each in found if each.state == "applied"])
 
     show(run(work, where, migrating=True), as_json=json)
