@@ -82,9 +82,12 @@ async def register(db: Database, caller: Caller, given: Registration, *, now: da
     if given.metadata is not None and len(msgspec.json.encode(given.metadata)) > METADATA_BYTES_MAX:
         raise Problem("too_large", f"metadata may have {METADATA_BYTES_MAX} bytes as JSON")
     async with db.transaction(actor=str(caller.user_id)) as conn:
-        known = await _lock_or_insert(conn, given.device_id)
+        known = await lock_or_insert(conn, given.device_id)
         if known["status"] == "revoked":
             raise Problem("device_revoked")
+        if known["public_key"] is not None and caller.device_name is None:
+            # A session that names the device has proved that it holds the key; this one has not.
+            raise Problem("device_mismatch", "The device is enrolled with a key: sign in with its device_id.")
         moved = known["user_id"] not in (None, caller.user_id)
         await execute(
             conn,
@@ -124,7 +127,7 @@ async def register(db: Database, caller: Caller, given: Registration, *, now: da
         return await read(conn, known["id"])
 
 
-async def _lock_or_insert(conn: Connection, device_name: str) -> dict[str, Any]:
+async def lock_or_insert(conn: Connection, device_name: str) -> dict[str, Any]:
     """The device's row as it stood, locked; a new one where there was none. Two registrations at once make one row."""
     async with conn.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(load(__package__, "insert_device"), {"device": device_name})

@@ -11,17 +11,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from homing.accounts.identity import Identity, read_identities
 from homing.engine.caller import Claims
 from homing.postgres.database import Database
 from homing.postgres.sql import execute, fetch_all, load
 
-PURPOSES = ("access", "token", "media")
+PURPOSES = ("access", "token", "media", "identity")
 SECRET_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Secrets by key id, the newest first: of access tokens (and refresh tokens), of sync tokens, of media URLs.
+    """Secrets by key id, the newest first: of access tokens (and refresh tokens), of sync tokens, of media URLs; and by
+    fingerprint the key pairs that the server shows to phones.
 
     ``verified`` remembers access tokens whose signature was checked, with their expiry in Unix seconds (see
     ``access.py``): it belongs to these keys.
@@ -30,6 +32,7 @@ class Keys:
     access: Mapping[str, bytes]
     token: Mapping[str, bytes]
     media: Mapping[str, bytes]
+    identities: Mapping[str, Identity] = field(default_factory=dict)
     verified: dict[str, tuple[Claims, int]] = field(default_factory=dict, repr=False)
 
 
@@ -48,4 +51,9 @@ async def load_keys(db: Database) -> Keys:
     key_id: UUID
     for key_id, purpose, secret in rows:
         by_purpose[purpose][key_id.hex[:12]] = bytes(secret)
-    return Keys(access=by_purpose["access"], token=by_purpose["token"], media=by_purpose["media"])
+    return Keys(
+        access=by_purpose["access"],
+        token=by_purpose["token"],
+        media=by_purpose["media"],
+        identities=read_identities(by_purpose["identity"].values()),
+    )

@@ -14,7 +14,7 @@ from psycopg.rows import class_row
 
 from homing.accounts import passwords, sessions
 from homing.accounts.passwords import Verdict
-from homing.accounts.sessions import Session
+from homing.accounts.sessions import Prove, Session
 from homing.accounts.users import spell_login
 from homing.postgres.database import Database
 from homing.postgres.sql import Connection, execute, fetch_one, load
@@ -36,10 +36,14 @@ async def login(
     password: str,
     platform: str,
     device_name: str | None,
+    prove: Prove,
     now: datetime,
     session_days_max: int,
 ) -> Session:
-    """Open a session. Raises Problem: invalid_credentials, device_revoked."""
+    """Open a session. ``prove`` is asked about a device that has a key.
+
+    Raises Problem: invalid_credentials, device_revoked, and what ``prove`` raises.
+    """
     account = await _find(db, spell_login(login))
     verdict = await passwords.verify(account.password_hash if account else None, password)
     if account is None or not account.is_active or verdict is Verdict.WRONG:
@@ -48,6 +52,7 @@ async def login(
     async with db.transaction(actor=str(account.id)) as conn:
         if device_name is not None:
             await _refuse_revoked(conn, device_name)
+            await _ask_for_key(conn, device_name, prove)
         await execute(
             conn,
             load(__package__, "note_login"),
@@ -73,3 +78,9 @@ async def _find(db: Database, login: str) -> _Account | None:
 async def _refuse_revoked(conn: Connection, device_name: str) -> None:
     if await fetch_one(conn, load(__package__, "find_revoked_device"), {"device": device_name}):
         raise Problem("device_revoked")
+
+
+async def _ask_for_key(conn: Connection, device_name: str, prove: Prove) -> None:
+    row = await fetch_one(conn, load(__package__, "read_device_key"), {"device": device_name})
+    if row is not None and row[0] is not None:
+        prove(device_name, row[0])

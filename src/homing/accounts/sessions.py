@@ -16,9 +16,10 @@ import base64
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from psycopg.rows import class_row
@@ -31,6 +32,10 @@ PREFIX = "hr_"  # lets secret scanners and people recognise a refresh token
 TOKEN_BYTES = 32
 SPENT_KEPT = timedelta(days=7)
 """How long a spent token is remembered as theft bait; after that it is merely unknown, which is refused too."""
+
+
+Prove: TypeAlias = Callable[[str, dict[str, Any]], None]
+"""Raises Problem("invalid_proof") unless whoever asks holds this device's key (its name, its public key)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +61,24 @@ class _Found:
     parent_hash: bytes | None
     issued_at: datetime
     spent: bool
+    public_key: dict[str, Any] | None
     successor_hashes: list[bytes]
 
 
 async def begin(
-    conn: Connection, *, user_id: UUID, role: str, device_name: str | None, platform: str, now: datetime, days_max: int
+    conn: Connection,
+    *,
+    user_id: UUID,
+    role: str,
+    device_name: str | None,
+    platform: str,
+    now: datetime,
+    days_max: int,
+    token: str | None = None,
 ) -> Session:
-    """Open a session that ends after ``days_max`` days whatever happens."""
-    token = _spell(secrets.token_bytes(TOKEN_BYTES))
+    """Open a session that ends after ``days_max`` days whatever happens. ``token``: its first refresh token, where that
+    must be found again (``first_tokens``)."""
+    token = token or _spell(secrets.token_bytes(TOKEN_BYTES))
     cursor = await conn.execute(
         load(__package__, "insert_session"),
         {
@@ -86,16 +101,20 @@ async def rotate(
     *,
     refresh_token: str,
     device_name: str | None,
+    prove: Prove,
     now: datetime,
     idle_days: int,
 ) -> Session:
     """Redeem a refresh token: the session with its successor.
 
-    ``device_name`` is who asks, where it says so; another device than the session's is refused.
-    Raises Problem("invalid_refresh_token"), one answer for all causes.
+    ``device_name`` is who asks, where it says so; another device than the session's is refused. ``prove`` is asked
+    about a device that has a key.
+    Raises Problem("invalid_refresh_token"), one answer for all causes, and what ``prove`` raises.
     """
     async with db.transaction() as conn:
-        session = await _rotate(conn, keys, token=refresh_token, device_name=device_name, now=now, idle_days=idle_days)
+        session = await _rotate(
+            conn, keys, token=refresh_token, device_name=device_name, prove=prove, now=now, idle_days=idle_days
+        )
     # Raised only here, because ending a stolen family must be committed.
     if session is None:
         raise Problem("invalid_refresh_token")
@@ -108,6 +127,7 @@ async def _rotate(
     *,
     token: str,
     device_name: str | None,
+    prove: Prove,
     now: datetime,
     idle_days: int,
 ) -> Session | None:
@@ -120,6 +140,9 @@ async def _rotate(
         return None
     if device_name is not None and found.device_name not in (None, device_name):
         return None
+    if found.device_name is not None and found.public_key is not None:
+        # Before anything else is decided: who stole the token alone can neither use it nor end the session with it.
+        prove(found.device_name, found.public_key)
     if found.spent:
         await end(conn, session_id=found.session_id, reason="refresh token used twice", now=now)
         return None
@@ -139,6 +162,23 @@ async def _rotate(
         },
     )
     return Session(found.session_id, found.user_id, found.role, found.device_name, found.platform, successor)
+
+
+def first_tokens(keys: Mapping[str, bytes], seed: bytes) -> list[str]:
+    """The refresh token that a session made from ``seed`` begins with, by each key, the newest first. So the answer
+    that gave it out can be given again without the token being stored. ``seed`` must be secret."""
+    return [_spell(hmac.digest(secret, b"first:" + seed, hashlib.sha256)) for secret in keys.values()]
+
+
+async def find_unused(conn: Connection, tokens: Sequence[str]) -> Session | None:
+    """The open session that began with one of ``tokens``, as long as that was not redeemed."""
+    by_hash = {_hash(token): token for token in tokens}
+    cursor = await conn.execute(load(__package__, "find_unused_session"), {"hashes": list(by_hash)})
+    row = await cursor.fetchone()
+    if row is None:
+        return None
+    session_id, user_id, role, device_name, platform, token_hash = row
+    return Session(session_id, user_id, role, device_name, platform, by_hash[bytes(token_hash)])
 
 
 def _successor(keys: Mapping[str, bytes], token: str, known: list[bytes]) -> str:

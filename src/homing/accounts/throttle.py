@@ -30,7 +30,7 @@ class Throttle:
         spent = self._spent_now(key, now)
         if spent + 1 > self.attempts:
             wait = (spent + 1 - self.attempts) * self.seconds / self.attempts
-            raise Problem("rate_limited", "Too many failed sign-ins; wait, then try again.", retry_after=int(wait) + 1)
+            raise Problem("rate_limited", "Too many failed attempts; wait, then try again.", retry_after=int(wait) + 1)
         self._keep(key, spent + 1, now)
 
     def give_back(self, key: str, *, now: float) -> None:
@@ -58,6 +58,12 @@ def of_logins() -> Throttle:
 def of_addresses() -> Throttle:
     """An office behind one address mistypes more often than one person."""
     return Throttle(attempts=100, seconds=300.0)
+
+
+def of_enrolments() -> Throttle:
+    """Wrong tokens from one address. Nobody guesses 128 bits; this only ends the noise, and a person who copies codes
+    from paper for a whole team stays far below it."""
+    return Throttle(attempts=300, seconds=300.0)
 
 
 @dataclass(slots=True)

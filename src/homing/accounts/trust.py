@@ -8,7 +8,7 @@ again from ``trust_reasons`` gives ``trust_score``. Only the office raises it (`
 
 Below ``HOMING_TRUST_THRESHOLD`` (0.5) a device's pushes are held for review instead of applied. Nothing is taken from
 the device: it pulls as before, and its held batches wait with their payloads. With the weights below one reason alone
-never holds a device, except another fingerprint under the same name; two serious ones do.
+never holds a device, except another fingerprint or key under the same name; two serious ones do.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ WEIGHTS: Mapping[str, float] = {
     "attestation_missing": 0.3,
     # Another machine answers to this device's name.
     "fingerprint_changed": 0.6,
+    # It was enrolled again without the key that it had.
+    "key_changed": 0.6,
 }
 
 CLOCK_FAR_OFF = timedelta(hours=26)

@@ -35,6 +35,9 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
     role: str
     user_type: str
     is_active: bool
+    online_status: bool
+    device_id: str | None
+    enrolled_at: datetime | None
     has_password: bool
     last_login_at: datetime | None
     last_seen: datetime | None
@@ -63,8 +66,8 @@ class UserChange(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 async def create(db: Database, new: NewUser, *, roles: Collection[str], actor: str | None = None) -> User:
     """Create a user. Raises Problem: invalid_envelope, already_exists."""
     login = check_login(new.login)
-    name = _check_name(new.name)
-    _check_role(new.role, roles)
+    name = check_name(new.name)
+    check_role(new.role, roles)
     password_hash = None
     if new.password is not None:
         passwords.check_choice(new.password, login=login)
@@ -112,6 +115,16 @@ async def read_page(
         return await (await cursor.execute(load(__package__, "list_users"), params)).fetchall()
 
 
+async def read_mobile_page(
+    db: Database, *, after: tuple[bool, str] | None, limit: int, role: str | None, q: str | None
+) -> list[User]:
+    """Users of the field, who is online first, then by username, from behind ``after`` (online, lower-case username)."""
+    online, username = after or (True, "")
+    params = {"after_online": online, "after": username, "limit": limit, "role": role, "q": q}
+    async with db.connection() as conn, conn.cursor(row_factory=class_row(User)) as cursor:
+        return await (await cursor.execute(load(__package__, "list_mobile_users"), params)).fetchall()
+
+
 async def change(
     db: Database, user_id: UUID, wanted: UserChange, *, roles: Collection[str], actor: str, now: datetime
 ) -> User:
@@ -119,13 +132,13 @@ async def change(
 
     Raises Problem: not_found, invalid_envelope, state_conflict (the last active owner must stay one).
     """
-    name = _check_name(wanted.name) if wanted.name is not None else None
+    name = check_name(wanted.name) if wanted.name is not None else None
     if wanted.role is not None:
-        _check_role(wanted.role, roles)
+        check_role(wanted.role, roles)
     password_hash = await _new_hash(db, user_id, wanted.password) if wanted.password is not None else None
     async with db.transaction(actor=actor) as conn:
         if wanted.is_active is False or wanted.role not in (None, OWNER):
-            await _keep_an_owner(conn, user_id)
+            await keep_an_owner(conn, user_id)
         changed = await execute(
             conn,
             load(__package__, "update_user"),
@@ -153,8 +166,9 @@ async def _new_hash(db: Database, user_id: UUID, password: str) -> str:
     return await passwords.make_hash(password)
 
 
-async def _keep_an_owner(conn: Connection, user_id: UUID) -> None:
-    """Locks the active owners, so that two of them cannot remove each other at the same moment."""
+async def keep_an_owner(conn: Connection, user_id: UUID) -> None:
+    """Refuse to lose the last of the office. Locks the active owners, so that two of them cannot remove each other at
+    the same moment. Raises Problem("state_conflict")."""
     owners = {row[0] for row in await fetch_all(conn, load(__package__, "lock_owners"))}
     if owners == {user_id}:
         raise Problem("state_conflict", "This is the last active owner; make another one first.")
@@ -165,25 +179,26 @@ def spell_login(login: str) -> str:
     return unicodedata.normalize("NFKC", login).strip()
 
 
-def check_login(login: str) -> str:
-    """A login that somebody may have, as it is stored. Raises Problem("invalid_envelope")."""
+def check_login(login: str, *, field: str = "login") -> str:
+    """A login that somebody may have, as it is stored. Raises Problem("invalid_envelope"), which names ``field``."""
     login = spell_login(login)
     printable = all(character.isprintable() and not character.isspace() for character in login)
     if not 0 < len(login) <= LOGIN_MAX or not printable or login.startswith("@") or login.endswith("@"):
         raise Problem(
             "invalid_envelope",
-            f"login must be an e-mail address or a name of 1 to {LOGIN_MAX} characters without spaces - at `$.login`",
+            f"{field} must be an e-mail address or a name of 1 to {LOGIN_MAX} characters without spaces"
+            f" - at `$.{field}`",
         )
     return login
 
 
-def _check_name(name: str) -> str:
+def check_name(name: str) -> str:
     name = name.strip()
     if not 0 < len(name) <= NAME_MAX or not name.isprintable():
         raise Problem("invalid_envelope", f"name must have 1 to {NAME_MAX} printable characters - at `$.name`")
     return name
 
 
-def _check_role(role: str, roles: Collection[str]) -> None:
+def check_role(role: str, roles: Collection[str]) -> None:
     if role not in roles:
         raise Problem("invalid_envelope", f"role must be one of {', '.join(sorted(roles))} - at `$.role`")

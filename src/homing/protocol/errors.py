@@ -190,6 +190,34 @@ CATALOGUE: dict[str, Code] = _catalogue(
         "The tenant has as many users, devices, rows or bytes of files as it may; the answer names the quota. "
         "Whoever runs the server can raise it.",
     ),
+    Code(
+        "too_many_connections",
+        503,
+        "No room for another connection",
+        A.RETRY,
+        "The server has as many live connections as it may. Come back later, or pull now and then.",
+    ),
+    Code(
+        "too_slow_reader",
+        None,
+        "The connection was too slow",
+        A.RETRY,
+        "More was waiting for this live connection than is kept. Connect again with the last token; nothing is lost.",
+    ),
+    Code(
+        "replaced",
+        None,
+        "Another connection took its place",
+        A.STOP,
+        "The same device or user opened more live connections than it may have; the oldest is ended.",
+    ),
+    Code(
+        "going_away",
+        None,
+        "The server is stopping",
+        A.RETRY,
+        "The node stops or restarts. Connect again, to this node or another; nothing is lost.",
+    ),
     Code("rate_limited", 429, "Too many requests", A.RETRY, "Wait for Retry-After; nothing is lost."),
     Code(
         "client_too_old",
@@ -213,6 +241,20 @@ CATALOGUE: dict[str, Code] = _catalogue(
         "Sign in again",
         A.LOGIN,
         "The refresh token is unknown, expired, or was used after its successor.",
+    ),
+    Code(
+        "enrollment_gone",
+        410,
+        "The enrolment token does not work",
+        A.STOP,
+        "Unknown, used, expired or cancelled: one answer for all. The office makes a new one.",
+    ),
+    Code(
+        "invalid_proof",
+        401,
+        "The device must prove that it has its key",
+        A.STOP,
+        "The device was enrolled with a key: sign a challenge with it. A device that lost its key is enrolled again.",
     ),
     Code(
         "forbidden",

@@ -33,12 +33,23 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Uploads one user may have begun and not finished: a month of photos, and an end to filling disks with parts."""
     media_stall_seconds_max: int = 60
     """Seconds an upload's sender may say nothing. Then it is told to go on later, and its memory is free."""
+    enrolments_open_max: int = 1000
+    """Enrolment tokens of one maker that may wait to be used: a large team's phones on one day, and an end to a stolen
+    login that makes more."""
     telemetry_metrics_max: int = 1000
     """Metrics of one batch of telemetry: an hour of some sensors, written in less than a tenth of a second."""
     token_xids_max: int = 2000
     """Running transactions a token names one by one. With more, it falls back to the lowest: some rows come twice."""
     token_bytes_max: int = 16 * 2**10
     """Bytes of a token; longer ones are not ours."""
+    live_sockets_max: int = 10_000
+    """Live connections of one process. Each costs memory, and a file handle of the system's."""
+    live_sockets_a_user_max: int = 20
+    """Live connections of one user: some devices, some windows. One more ends the oldest."""
+    live_sockets_a_device_max: int = 3
+    """Live connections of one device: the one in use, and those it lost without a word. One more ends the oldest."""
+    live_backlog_bytes_max: int = 1 * 2**20
+    """Bytes that wait for one live connection. A client that reads slower than others write comes back and pulls."""
     history_days: int = 400
     """Days of history kept: how long an offline edit can still be merged field by field."""
     departures_days: int = 90

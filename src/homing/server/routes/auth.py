@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from time import monotonic
 from typing import Annotated, Any, Literal
 
@@ -9,12 +10,12 @@ import msgspec
 from litestar import Request, get, post
 from msgspec import Meta
 
-from homing.accounts import devices, sessions, users
+from homing.accounts import device_keys, devices, sessions, users
 from homing.accounts.access import issue_access
 from homing.accounts.devices import Device
 from homing.accounts.login import login
 from homing.accounts.passwords import LENGTH_MAX
-from homing.accounts.sessions import Session
+from homing.accounts.sessions import Prove, Session
 from homing.accounts.users import LOGIN_MAX, User
 from homing.engine.caller import Caller
 from homing.server.bodies import read
@@ -22,7 +23,14 @@ from homing.server.routing import PERSON, PUBLIC, SIGNED_IN
 from homing.server.tenant import Tenant
 
 
-class LoginRequest(msgspec.Struct, kw_only=True):
+class Proof(msgspec.Struct, kw_only=True):
+    """The proof of a device that was enrolled with a key: a challenge, and the key's signature (base64url)."""
+
+    challenge: Annotated[str, Meta(max_length=4096)] | None = None
+    signature: device_keys.Signature | None = None
+
+
+class LoginRequest(Proof, kw_only=True):
     """``login`` is an e-mail address or a username. With ``device_id`` the session is that device's."""
 
     login: Annotated[str, Meta(min_length=1, max_length=LOGIN_MAX)]
@@ -31,11 +39,26 @@ class LoginRequest(msgspec.Struct, kw_only=True):
     device_id: devices.Name | None = None
 
 
-class RefreshRequest(msgspec.Struct, kw_only=True):
+class RefreshRequest(Proof, kw_only=True):
     """``device_id``, where given, must be the session's."""
 
     refresh_token: Annotated[str, Meta(max_length=200)]
     device_id: devices.Name | None = None
+
+
+class ChallengeRequest(msgspec.Struct, kw_only=True):
+    """``nonce``: the device's own, to see that the answer was made for it."""
+
+    device_id: devices.Name
+    nonce: device_keys.Nonce | None = None
+
+
+class Challenge(msgspec.Struct, frozen=True, kw_only=True):
+    """``challenge``: a JWS by ``server_key`` (a JWK). ``expires_in``: seconds."""
+
+    challenge: str
+    expires_in: int
+    server_key: Mapping[str, str]
 
 
 class Tokens(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,11 +98,12 @@ async def post_login(request: Request[Any, Any, Any], tenant: Tenant) -> Tokens:
         password=given.password,
         platform=given.platform or ("web" if given.device_id is None else "mobile"),
         device_name=given.device_id,
+        prove=_prove(tenant, given, "login", given.login),
         now=tenant.clock(),
         session_days_max=tenant.settings.session_days_max,
     )
     tenant.throttle.give_back(login=given.login, address=address, now=monotonic())
-    return await _tokens(tenant, session)
+    return await tokens_of(tenant, session)
 
 
 @post("/auth/refresh", status_code=200, roles=PUBLIC, body=RefreshRequest)
@@ -91,10 +115,22 @@ async def post_refresh(request: Request[Any, Any, Any], tenant: Tenant) -> Token
         tenant.keys.access,
         refresh_token=given.refresh_token,
         device_name=given.device_id,
+        prove=_prove(tenant, given, "refresh", given.refresh_token),
         now=tenant.clock(),
         idle_days=tenant.settings.refresh_token_days,
     )
-    return await _tokens(tenant, session)
+    return await tokens_of(tenant, session)
+
+
+@post("/auth/challenge", status_code=200, roles=PUBLIC, body=ChallengeRequest)
+async def post_challenge(request: Request[Any, Any, Any], tenant: Tenant) -> Challenge:
+    """What a device that was enrolled with a key is to sign. Any name gets an answer of the same kind."""
+    given = await read(request, ChallengeRequest)
+    identity = next(iter(tenant.keys.identities.values()))
+    challenge = device_keys.make_challenge(
+        identity, tenant=tenant.name, device=given.device_id, nonce=given.nonce, now=tenant.clock()
+    )
+    return Challenge(challenge=challenge, expires_in=device_keys.CHALLENGE_SECONDS, server_key=identity.public)
 
 
 @post("/auth/logout", status_code=204, roles=SIGNED_IN, confirmed=PERSON)
@@ -114,7 +150,7 @@ async def get_me(tenant: Tenant, caller: Caller) -> Me:
     return Me(user=user, role=caller.role, device=device, tenant=caller.tenant, apps=apps)
 
 
-async def _tokens(tenant: Tenant, session: Session) -> Tokens:
+async def tokens_of(tenant: Tenant, session: Session) -> Tokens:
     async with tenant.database.connection() as conn:
         user = await users.read(conn, session.user_id)
     seconds = tenant.settings.access_token_seconds
@@ -132,4 +168,21 @@ async def _tokens(tenant: Tenant, session: Session) -> Tokens:
     return Tokens(access_token=access_token, expires_in=seconds, refresh_token=session.refresh_token, user=user)
 
 
-ROUTES = [post_login, post_refresh, post_logout, get_me]
+def _prove(tenant: Tenant, given: Proof, purpose: str, subject: str) -> Prove:
+    def prove(device_name: str, public_key: Mapping[str, Any]) -> None:
+        device_keys.check_answer(
+            tenant.keys.identities,
+            tenant=tenant.name,
+            key=public_key,
+            device=device_name,
+            purpose=purpose,
+            subject=subject,
+            challenge=given.challenge,
+            signature=given.signature,
+            now=tenant.clock(),
+        )
+
+    return prove
+
+
+ROUTES = [post_login, post_refresh, post_challenge, post_logout, get_me]
