@@ -140,7 +140,7 @@ def limits_page() -> str:
     return "\n".join(lines)
 
 
-_WHERE = re.compile(r"(?:^\* `[^`]*--(?:data|database-url|apps)`: .*\n)+", re.M)
+_WHERE = re.compile(r"(?:^\* `[^`]*--(?:data|database-url|apps)(?: [A-Z]+)?`: .*\n)+", re.M)
 
 
 def cli_page() -> str:

@@ -14,12 +14,14 @@ from uuid import UUID, uuid4
 
 import msgspec
 from cyclopts import Parameter
+from psycopg.errors import InsufficientPrivilege
 from rich.console import Console
 from rich.table import Table
 
 from homing.accounts.users import OWNER
 from homing.declare import DeclarationError
 from homing.engine.caller import Caller
+from homing.postgres.embedded import EmbeddedError
 from homing.postgres.migrations import MigrationError
 from homing.protocol.errors import Problem
 from homing.server.tenant import TENANT, Tenant, open_tenant
@@ -31,7 +33,7 @@ Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON.")
 
 
 @Parameter(name="*")
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Where:
     """Which server's database a command works on."""
 
@@ -53,6 +55,11 @@ class Where:
 
 HERE = Where()
 
+RIGHTS = (
+    "Give the user of the database URL this right, or run the command with one who has it: "
+    "docs/how-to/connect-your-own-postgresql.md says who needs what.\n"
+)
+
 
 def run(work: Callable[[Tenant], Awaitable[T]], where: Where, *, migrating: bool = False) -> T:
     """Open a tenant, do ``work`` on it, close it. What is wrong is said in one sentence and exits with 1."""
@@ -71,8 +78,16 @@ def reported(work: Callable[[], T]) -> T:
     except Problem as problem:
         extra = "".join(f"\n  {name}: {value}" for name, value in problem.extra.items() if value is not None)
         sys.stderr.write(f"{problem.code.code}: {problem.detail}{extra}\n")
-    except (SettingsError, MigrationError, DeclarationError) as error:
+    except (SettingsError, MigrationError, DeclarationError, EmbeddedError) as error:
         sys.stderr.write(f"{error}\n")
+        if isinstance(error.__cause__, InsufficientPrivilege):
+            sys.stderr.write(RIGHTS)
+    except InsufficientPrivilege as error:
+        sys.stderr.write(f"PostgreSQL refuses: {error.diag.message_primary}\n{RIGHTS}")
+    except OSError as error:
+        if error.filename is None:
+            raise
+        sys.stderr.write(f"{error.filename}: {error.strerror}\n")
     raise SystemExit(1)
 
 

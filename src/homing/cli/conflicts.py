@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Literal
 from uuid import UUID
 
@@ -76,7 +77,7 @@ def resolve(
     as_user
         Login of the office user who decides; the first one when not given.
     """
-    fields: dict[str, Any] | None = None if payload is None else msgspec.json.decode(payload, type=dict[str, Any])
+    fields = None if payload is None else _fields(payload)
 
     async def work(tenant: Tenant) -> ConflictDetail:
         async with acting(tenant, as_user) as caller:
@@ -84,3 +85,11 @@ def resolve(
             return await conflicts.settle(tenant.engine, caller, conflict, wanted)
 
     show(run(work, where), as_json=json)
+
+
+def _fields(payload: str) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(payload, type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        sys.stderr.write(f"--payload is no JSON object of the fields to write: {error}\n")
+        raise SystemExit(2) from None

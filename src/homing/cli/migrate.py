@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from typing import TypeVar
@@ -11,6 +12,7 @@ import msgspec
 from cyclopts import App
 
 from homing.cli._shell import HERE, Json, Where, reported, run, show
+from homing.media import open_store
 from homing.postgres import migrations
 from homing.postgres.database import Database
 from homing.postgres.embedded import embedded
@@ -31,13 +33,16 @@ class Done(msgspec.Struct):
 
 @command.default
 def migrate(where: Where = HERE, *, json: Json = False) -> None:
-    """Apply what is missing, and install the stamps of every synced table. Safe from several nodes at once."""
+    """Apply what is missing, and install the stamps of every synced table; then print all that is applied.
+
+    Safe from several nodes at once.
+    """
 
     async def work(tenant: Tenant) -> Done:
         found = await migrations.status(tenant.engine.owner, _sets(tenant.settings))
         return Done([each.label for each in found if each.state == "applied"])
 
-    show(run(work, where, migrating=True), as_json=json)
+    _say(run(work, where, migrating=True), as_json=json)
 
 
 @command.command
@@ -52,28 +57,31 @@ def status(where: Where = HERE, *, json: Json = False) -> None:
 
 @command.command
 def rollback(set_name: str, to_version: int, where: Where = HERE, *, json: Json = False) -> None:
-    """Take back the migrations of one set (core, fieldwork) above a version. Their data go with them."""
+    """Take back the migrations of one set (core, or an application's name) above a version, and print them.
+
+    Their data go with them.
+    """
     settings = reported(where.settings)
 
     def work(database: Database) -> Awaitable[list[str]]:
         return migrations.rollback(database, _sets(settings), set_name=set_name, to_version=to_version)
 
-    show(Done(reported(lambda: _on_database(settings, work))), as_json=json)
+    _say(Done(reported(lambda: _on_database(settings, work))), as_json=json)
+
+
+def _say(done: Done, *, as_json: bool) -> None:
+    """As JSON, or one migration a line."""
+    if as_json:
+        show(done, as_json=True)
+    else:
+        sys.stdout.write("".join(f"{label}\n" for label in done.migrations))
 
 
 def _sets(settings: Settings) -> Sequence[Migrations]:
-    """The core's migrations and those of the applications, which are named by their packages."""
-    packages = [find_module(name).__name__ for name in settings.apps]
-    return [CORE, *(Migrations(package.rpartition(".")[2], package) for package in packages if _has_schema(package))]
-
-
-def _has_schema(package: str) -> bool:
-    from importlib.resources import files  # noqa: PLC0415 - only a package has resources; a module of one file has none
-
-    try:
-        return files(package).joinpath("schema").is_dir()
-    except TypeError:
-        return False
+    """The core's migrations and those of the applications that keep their own tables, by the application's name."""
+    store = open_store(settings.media_url, data_dir=settings.data_dir, bytes_max=settings.limits.media_bytes_max)
+    apps = [find_module(name).declare(store) for name in settings.apps]
+    return [CORE, *(Migrations(app.name, app.migrations) for app in apps if app.migrations is not None)]
 
 
 def _on_database(settings: Settings, work: Callable[[Database], Awaitable[T]]) -> T:

@@ -23,7 +23,7 @@ def command(
     """Open psql on the database that ``homing serve`` with the same options works on, running or not."""
     settings = reported(where.settings)
     with ExitStack() as stack:
-        url = settings.database_url or stack.enter_context(embedded(settings.data_dir))
+        url = settings.database_url or reported(lambda: stack.enter_context(embedded(settings.data_dir)))
         # By environment, because everybody on the machine may read a command line and its password.
         found = {each.envvar: each.val for each in Conninfo.parse(url.encode()) if each.envvar and each.val}
         environment = {**os.environ, **{name.decode(): value.decode() for name, value in found.items()}}

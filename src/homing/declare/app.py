@@ -64,10 +64,10 @@ class Table:
     def name(self) -> str:
         return f"{self.schema}.{self.table}"
 
-
     @property
     def full_type(self) -> str:
         return f"{self.app}.{self.resource_type}"
+
 
 def singular(table: str) -> str:
     """``jobs`` → ``job``, ``companies`` → ``company``, ``submission_media`` stays. Override it where it is wrong."""

@@ -1,0 +1,144 @@
+"""What holds for every command: what may stand without a name, and that nobody meets a traceback."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+from cyclopts import App
+
+from homing.cli import main
+from homing.settings import Settings
+from tests.fixtures.cluster import Cluster
+
+Shell = Callable[..., tuple[int, str, str]]
+
+POSITIONAL = {
+    "batches replay": ["BATCH"],
+    "batches show": ["BATCH"],
+    "client attach": ["TABLE", "ROW-ID", "FILE"],
+    "client create": ["TABLE", "PAYLOAD"],
+    "client delete": ["TABLE", "ROW-ID"],
+    "client discard": ["OP"],
+    "client init": ["SERVER"],
+    "client list": ["TABLE"],
+    "client login": ["NAME"],
+    "client retry": ["OP", "PAYLOAD"],
+    "client show": ["TABLE", "ROW-ID"],
+    "client update": ["TABLE", "ROW-ID", "PAYLOAD"],
+    "conflicts resolve": ["CONFLICT", "RESOLUTION"],
+    "conflicts show": ["CONFLICT"],
+    "devices readmit": ["DEVICE"],
+    "devices revoke": ["DEVICE"],
+    "devices show": ["DEVICE"],
+    "devices suspend": ["DEVICE"],
+    "explain": ["DEVICE", "TABLE", "ROW"],
+    "migrate rollback": ["SET-NAME", "TO-VERSION"],
+    "psql": ["ARGUMENTS"],
+}
+"""Every command that takes words without a name before them; the others take none."""
+
+
+@pytest.fixture
+def shell(capsys: pytest.CaptureFixture[str]) -> Shell:
+    """Runs ``homing …``; returns exit status, output and errors."""
+
+    def run(*words: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as exited:
+            main(list(words))
+        out, err = capsys.readouterr()
+        return int(exited.value.code or 0), out, err
+
+    return run
+
+
+def leaves(app: App, path: tuple[str, ...] = ()) -> Iterator[tuple[str, App]]:
+    """Every command that does something, by its words."""
+    if app.default_command is not None:
+        yield " ".join(path), app
+    for name in app:
+        if not name.startswith("-"):
+            yield from leaves(app[name], (*path, name))
+
+
+def test_only_what_a_command_is_about_stands_without_a_name() -> None:
+    found = {
+        words: [argument.names[0] for argument in app.assemble_argument_collection() if argument.index is not None]
+        for words, app in leaves(main)
+    }
+    assert len(found) > 30
+    assert {"serve", "migrate", "users create", "devices list"} <= set(found)
+    expected = {words: [f"--{name.lower()}" for name in names] for words, names in POSITIONAL.items()}
+    shown = {words: [f"--{name.lower().lstrip('-')}" for name in names] for words, names in found.items() if names}
+    assert shown == expected
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("serve", "postgresql://somewhere/else"),
+        ("migrate", "status", "data"),
+        ("users", "list", "OWNER"),
+        ("devices", "show", "phone", "data"),
+        ("conflicts", "resolve", "018f0000-0000-7000-8000-000000000000", "merged", "--payload", "[1]"),
+        ("devices", "list", "--limit", "many"),
+    ],
+)
+def test_a_wrong_call_is_told_so_with_2(shell: Shell, words: tuple[str, ...]) -> None:
+    status, out, err = shell(*words)
+    assert status == 2, out + err
+    assert "Traceback" not in out + err
+    assert out + err
+
+
+def test_a_user_without_rights_is_told_which_and_where_to_read_on(
+    shell: Shell, cluster: Cluster, database_url: str, tmp_path: Path
+) -> None:
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        conn.execute("DROP ROLE IF EXISTS weak")
+        conn.execute("CREATE ROLE weak LOGIN")
+    parts = urlsplit(database_url)
+    weak = urlunsplit(parts._replace(netloc=f"weak@{parts.netloc.rpartition('@')[2]}"))
+    for command in (["devices", "list"], ["migrate"]):
+        status, out, err = shell(*command, "--database-url", weak, "--data", str(tmp_path))
+        assert (status, out) == (1, ""), err
+        first, second = err.splitlines()
+        assert "permission denied for" in first
+        assert second.startswith("Give the user of the database URL this right")
+
+
+def test_data_of_another_postgresql_are_named(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "postgres").mkdir()
+    (tmp_path / "postgres" / "PG_VERSION").write_text("12\n")
+    for words in (["devices", "list"], ["migrate", "status"], ["serve"], ["psql"], ["demo"]):
+        status, out, err = shell(*words, "--data", str(tmp_path))
+        assert (status, out) == (1, ""), err
+        (said,) = [line for line in err.splitlines() if "Starting" not in line]
+        assert "are PostgreSQL 12's and this is 18: dump them with the version they were made with" in said
+
+
+def test_a_folder_that_cannot_be_one_is_named(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    status, out, err = shell("devices", "list", "--data", str(tmp_path / "file"))
+    assert (status, out, err) == (1, "", f"{tmp_path / 'file'}: File exists\n")
+
+
+def test_migrations_are_named_after_their_application(shell: Shell, settings: Settings, tmp_path: Path) -> None:
+    assert settings.database_url is not None
+    given = ["--database-url", settings.database_url, "--data", str(tmp_path), "--apps", "tests.sync.shop,fieldwork"]
+    status, out, err = shell("migrate", *given)
+    assert status == 0, err
+    lines = out.splitlines()
+    assert {"core 0001 core", "shop 0001 shop", "fieldwork 0001 fieldwork"} <= set(lines)
+    status, out, _ = shell("migrate", *given, "--json")
+    assert json.loads(out) == {"migrations": lines}
+    status, out, _ = shell("migrate", "status", *given, "--json")
+    states = {(row["set"], row["state"]) for row in json.loads(out) if row["set"] in ("core", "shop", "fieldwork")}
+    assert states == {("core", "applied"), ("shop", "applied"), ("fieldwork", "applied")}
+    status, out, err = shell("migrate", "rollback", "shop", "0", *given)
+    assert (status, out) == (0, "shop 0001 shop\n"), err
