@@ -19,10 +19,11 @@ from homing.declare.policies import (
     server_wins,
     union,
 )
-from homing.declare.rights import ALL, Rights, may, only
+from homing.declare.rights import ALL, ANYONE, Rights, may, only
 
 __all__ = [
     "ALL",
+    "ANYONE",
     "App",
     "Catalogue",
     "DeclarationError",

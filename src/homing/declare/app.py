@@ -58,6 +58,7 @@ class Table:
     named: Mapping[str, str]
     extra: Mapping[str, Any]
     soft_delete: str | None
+    on_ack: str | None
     place: Place
 
     @property
@@ -120,6 +121,7 @@ class App:
         extra: Mapping[str, Any] | None = None,
         soft_delete: str | None = None,
         resource_type: str | None = None,
+        on_ack: str | None = None,
     ) -> Table:
         """Declare a synced table.
 
@@ -131,6 +133,9 @@ class App:
         text array: clients may then give such a name in place of the key. ``extra`` maps members of the payload that
         are no columns to their msgspec types; hooks get them.
         ``soft_delete`` names a boolean column that a device's delete sets instead of removing the row.
+        ``on_ack`` is a statement that is run when a device acks a token (parameters ``%(user)s``, ``%(device)s`` and
+        ``%(snapshot)s``, a text: what ``pg_visible_in_snapshot(changed, %(snapshot)s::text::pg_snapshot)`` calls
+        visible is on the device); the rows it touches count as synced.
         """
         schema, _, name = table.rpartition(".")
         declared = Table(
@@ -149,6 +154,7 @@ class App:
             named={k: v.strip().rstrip(";") for k, v in (named or {}).items()},
             extra=dict(extra or {}),
             soft_delete=soft_delete,
+            on_ack=on_ack.strip().rstrip(";") if on_ack is not None else None,
             place=_caller(),
         )
         self.tables.append(declared)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
@@ -42,7 +43,8 @@ class Edit:
 
     ``values`` holds wire values (what JSON holds) of the columns being written; after merging, of an update, those
     that will be written. ``old`` is the row as it stands, wire values by column (None on create). ``extra`` holds the
-    declared members of the payload that are no columns.
+    declared members of the payload that are no columns. ``edited_at`` is the time of edit, corrected for the device's
+    clock and never in the future.
     """
 
     table: str
@@ -52,6 +54,7 @@ class Edit:
     extra: dict[str, Any] = field(default_factory=dict)
     old: dict[str, Any] | None = None
     index: int = 0
+    edited_at: datetime | None = None
     refusal: Refusal | None = None
 
     def refuse(self, code: str, message: str, path: str | None = None) -> None:

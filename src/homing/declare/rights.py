@@ -17,6 +17,8 @@ class _All:
 
 
 EVERY_COLUMN: Final = _All()
+ANYONE: Final = "*"
+"""In place of a role: whoever is signed in and whose role is not named."""
 Columns = frozenset[str] | _All
 
 

@@ -69,6 +69,11 @@ async def bind(conn: AsyncConnection[Any], catalogue: Catalogue, *, install: boo
     by_name = {table.name: table for table in tables}
     for stamped in tables:
         await _install(conn, stamped, install=install, mistakes=mistakes)
+    for stamped in tables:
+        # Only now: it will want to know which rows a snapshot sees, and that is in the stamp.
+        if (on_ack := stamped.declared.on_ack) is not None and not mistakes:
+            what = f"table {stamped.name}: on_ack"
+            mistakes += await _try_query(conn, stamped.declared.place, what, on_ack, columns=0)
     if mistakes:
         raise DeclarationError(mistakes)
     return Bound(
@@ -270,12 +275,12 @@ async def _try_held(conn: AsyncConnection[Any], table: Table, key: ScopeKey) -> 
 async def _try_query(
     conn: AsyncConnection[Any], place: Any, what: str, query: str, *, columns: int = 1
 ) -> list[Mistake]:
-    params = {"user": _NOBODY, "device": _NOBODY, "names": [""]}
+    params = {"user": _NOBODY, "device": _NOBODY, "names": [""], "snapshot": "1:1:"}
     try:
         async with conn.transaction(force_rollback=True):
             cursor = await conn.execute(query, params)
-            if cursor.description is None or len(cursor.description) != columns:
-                wanted = "one column" if columns == 1 else f"{columns} columns"
+            if len(cursor.description or ()) != columns:
+                wanted = {0: "no rows", 1: "one column"}.get(columns, f"{columns} columns")
                 return [Mistake(place, f"{what}: it must give {wanted}")]
     except psycopg.Error as error:
         return [Mistake(place, f"{what}: {error.diag.message_primary or error}")]

@@ -48,6 +48,8 @@ class Engine:
     limits: Limits = DEFAULT_LIMITS
     trust_threshold: float = 0.5
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    states: dict[str, str] = field(default_factory=dict)
+    """Device → the state of its sync as this node last wrote it, unless that is idle (status.py)."""
     seen: dict[str, float] = field(default_factory=dict)
     """Device → when its last_seen was last written: a pull writes it once a minute, not every time."""
 

@@ -211,6 +211,7 @@ def _read_values(meeting: Meeting, work: Work) -> None:
         values=work.values.wire(table),
         extra=work.values.extra,
         index=work.index,
+        edited_at=work.edited_at,
     )
 
 

@@ -30,11 +30,12 @@ from uuid import UUID
 
 import msgspec
 
+from homing.engine import status
 from homing.engine.caller import Claims
 from homing.engine.engine import Engine
 from homing.engine.feeds import Delta
 from homing.engine.scopes import NOTHING, ScopeSet
-from homing.engine.who import Who, check_caller
+from homing.engine.who import Who, check_caller, read_who
 from homing.postgres.sql import Connection, load
 from homing.protocol import token as tokens
 from homing.protocol.errors import Problem
@@ -102,7 +103,9 @@ async def pull(engine: Engine, claims: Claims, request: PullRequest) -> Page:
         raise Problem("invalid_envelope", "tables must stay the same along a chain of tokens")
     token = given or Token(epoch=UUID(int=0), user=claims.user_id, tables=tables)
     async with engine.indexed.connection() as conn:
-        return await _page(engine, conn, claims, token, request.since_token, limit)
+        page = await _page(engine, conn, claims, token, request.since_token, limit)
+    await status.note(engine, claims, "syncing" if page.has_more else "idle")
+    return page
 
 
 def read_token(engine: Engine, claims: Claims, text: str) -> Token:
@@ -149,7 +152,7 @@ async def _page(engine: Engine, conn: Connection, claims: Claims, token: Token, 
         result = (await statement.run(conn, params)).pgresult
         assert result is not None
         info, here = read_info(result)
-        check_caller(info.who, claims, device_needed=False)
+        check_caller(info.who or await read_who(conn, claims), claims, device_needed=False)
         check_token(token, info, here)
         if info.scopes is None:
             break

@@ -28,7 +28,7 @@ from uuid import UUID, uuid4
 import msgspec
 import psycopg
 
-from homing.engine import careful, fast, record
+from homing.engine import careful, fast, record, status
 from homing.engine.again import give_twins, part_twins, recall
 from homing.engine.caller import Claims
 from homing.engine.engine import Engine
@@ -78,6 +78,8 @@ async def push(engine: Engine, claims: Claims, request: PushRequest) -> PushAnsw
         not 0 < len(request.batch_token.encode()) <= limits.key_bytes_max or "\x00" in request.batch_token
     ):
         raise Problem("invalid_envelope", f"batch_token must be 1 to {limits.key_bytes_max} bytes, without NUL")
+    if request.pending is not None and not 0 <= request.pending < 2**31:
+        raise Problem("invalid_envelope", "pending must be a count of items")
     batch = Batch.of(engine, claims, request, now=engine.clock())
     carefully = False
     for _ in range(ATTEMPTS_MAX):
@@ -199,6 +201,9 @@ async def _attempt(
     async with fast.pinned(conn):
         await fast.write_all(conn, meeting, groups)
         await record.keep_items(conn, meeting, works)
+        if opened.device_id is not None:
+            state: status.State = "syncing" if (request.pending or 0) > len(works) else "idle"
+            await status.keep(conn, claims, state, now=batch.now, pending=request.pending)
         if held:
             reason = f"trust {opened.trust:.2f} is below {engine.trust_threshold:.2f}"
             await conn.execute(load(__package__, "hold_batch"), {"batch": batch.id, "reason": reason})

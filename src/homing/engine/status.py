@@ -1,15 +1,29 @@
-"""Status: what the server knows of a device's sync, in one answer."""
+"""Status: what the server knows of a device's sync: kept while it syncs, and told in one answer.
+
+``sync_metadata.sync_status`` is ``syncing`` from the first page of a delta to its last and while a device has more
+batches to send, ``error`` when its last sync was refused, otherwise ``idle``. It is there for people who watch, so what
+would cost the frequent, empty pull a write is left out: such a pull finds the status as it was left.
+"""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncIterator
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 
 from homing.engine.caller import Claims
 from homing.engine.engine import Engine
 from homing.engine.who import check_caller, read_who
-from homing.postgres.sql import load
+from homing.postgres.sql import Connection, load
+from homing.protocol.errors import Problem
+
+State = Literal["idle", "syncing", "error"]
+
+STATES_MAX = 100_000
+"""Devices whose state a node remembers, so that it writes a state only when it changes."""
 
 
 class DeviceStatus(msgspec.Struct, kw_only=True):
@@ -50,3 +64,49 @@ async def status(engine: Engine, claims: Claims) -> DeviceStatus:
         device_status=device_status,
         trust_score=trust,
     )
+
+
+async def keep(conn: Connection, claims: Claims, state: State, *, now: datetime, pending: int | None = None) -> None:
+    """Write the device's state; ``pending``: what is left in its outbox, where it said so."""
+    params = {"device": claims.device_name, "status": state, "now": now, "pending": pending}
+    await conn.execute(load(__package__, "keep_sync_metadata"), params)
+
+
+async def note(engine: Engine, claims: Claims, state: State) -> None:
+    """Write the state of a device that pulls, unless this node has written it before."""
+    name = claims.device_name
+    if name is None or engine.states.get(name, "idle") == state:
+        return
+    if len(engine.states) >= STATES_MAX:
+        engine.states.clear()
+    engine.states[name] = state
+    async with engine.database.connection() as conn:
+        await keep(conn, claims, state, now=engine.clock())
+
+
+@contextlib.asynccontextmanager
+async def watched(engine: Engine, claims: Claims) -> AsyncIterator[None]:
+    """A step of a device's sync: if it is refused, that is written down."""
+    try:
+        yield
+    except Problem as problem:
+        await _note_failed(engine, claims, problem)
+        raise
+
+
+async def _note_failed(engine: Engine, claims: Claims, problem: Problem) -> None:
+    """Write that a device's sync was refused, unless that says nothing of the device."""
+    if claims.device_name is None or problem.code.code in ("unavailable", "unauthenticated"):
+        return
+    engine.states[claims.device_name] = "error"
+    # The device is answered why it was refused, whatever becomes of this.
+    with contextlib.suppress(Problem):
+        async with engine.database.connection() as conn:
+            params = {"device": claims.device_name, "user": claims.user_id}
+            await conn.execute(load(__package__, "note_failed_sync"), params)
+
+
+def forget(engine: Engine, claims: Claims) -> None:
+    """The device's state was written elsewhere, as idle."""
+    if claims.device_name is not None:
+        engine.states.pop(claims.device_name, None)

@@ -12,7 +12,7 @@ from typing import Any
 
 from psycopg import sql
 
-from homing.declare import Rights, Table
+from homing.declare import ANYONE, Rights, Table
 from homing.postgres.codec import WireType
 
 CHANGED = "changed"
@@ -89,7 +89,7 @@ class BoundTable:
         return sql.Identifier(self.version)
 
     def rights(self, role: str) -> Rights:
-        return self.declared.write.get(role, _NONE)
+        return self.declared.write.get(role) or self.declared.write.get(ANYONE, _NONE)
 
     def writable(self, column: str) -> bool:
         """Whether any role could write it: not a stamp, not hidden, not generated."""

@@ -27,10 +27,15 @@ _IS_CALLER = Statement(sql.SQL(load("homing.engine", "is_caller")))
 
 
 async def read_who(conn: Connection, claims: Claims) -> Who | None:
-    """None: no such user or session."""
+    """None: no such user or session. Of a user who was deleted, a revoked device is left, which has to learn of it."""
     row = await (
         await _IS_CALLER.run(conn, {"user": claims.user_id, "session": claims.session_id, "device": claims.device_name})
     ).fetchone()
+    if row is None and claims.device_name is not None:
+        gone = await (
+            await conn.execute(load(__package__, "find_revoked_device"), {"device": claims.device_name})
+        ).fetchone()
+        return None if gone is None else Who(role="", valid=False, device_id=gone[0], status=gone[1], own=False)
     return None if row is None else Who(*row)
 
 

@@ -14,7 +14,7 @@ from homing.accounts.keys import Keys, load_keys
 from homing.accounts.renewal import renew
 from homing.accounts.throttle import LoginThrottle, of_enrolments
 from homing.accounts.users import OWNER, WORKER
-from homing.declare import App
+from homing.declare import ANYONE, App
 from homing.engine.engine import ALONG_INDEXES, Engine, open_engine
 from homing.media import Store, open_store
 from homing.postgres.database import Database
@@ -89,7 +89,7 @@ class Tenant:
     def roles(self) -> Collection[str]:
         """The office, the field, and whatever else an application gives rights to."""
         declared = {role for app in self.apps for table in app.tables for role in table.write}
-        return {OWNER, WORKER} | declared
+        return ({OWNER, WORKER} | declared) - {ANYONE}
 
 
 @asynccontextmanager

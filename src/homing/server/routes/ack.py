@@ -6,7 +6,7 @@ from typing import Any
 
 from litestar import Request, post
 
-from homing.engine import ack
+from homing.engine import ack, status
 from homing.engine.caller import Claims
 from homing.engine.pull import format_time
 from homing.protocol.messages import AckAnswer, AckRequest
@@ -18,7 +18,9 @@ from homing.server.tenant import Tenant
 @post("/mobile/sync/ack", status_code=200, roles=SIGNED_IN, confirmed=BY_ENGINE, body=AckRequest)
 async def post_ack(request: Request[Any, Any, Any], tenant: Tenant, claims: Claims) -> AckAnswer:
     """Record what a device has; never backwards."""
-    acked = await ack.ack(tenant.engine, claims, await read(request, AckRequest))
+    given = await read(request, AckRequest)
+    async with status.watched(tenant.engine, claims):
+        acked = await ack.ack(tenant.engine, claims, given)
     return AckAnswer(acked_at=format_time(acked.acked_at), synced=acked.synced)
 
 

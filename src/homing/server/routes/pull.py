@@ -6,7 +6,7 @@ from typing import Any
 
 from litestar import Request, post
 
-from homing.engine import pull
+from homing.engine import pull, status
 from homing.engine.caller import Claims
 from homing.protocol.messages import PullAnswer, PullRequest
 from homing.server.answers import RawJson
@@ -19,7 +19,9 @@ from homing.server.tenant import Tenant
 async def post_pull(request: Request[Any, Any, Any], tenant: Tenant, claims: Claims) -> RawJson:
     """One page of changes since a token; the bytes are PostgreSQL's own."""
     given = await read(request, PullRequest)
-    return RawJson((await pull.pull(tenant.engine, claims, given)).body())
+    async with status.watched(tenant.engine, claims):
+        page = await pull.pull(tenant.engine, claims, given)
+    return RawJson(page.body())
 
 
 ROUTES = [post_pull]

@@ -8,7 +8,7 @@ import msgspec
 from litestar import Request, post
 
 from homing.accounts import trust
-from homing.engine import push
+from homing.engine import push, status
 from homing.engine.caller import Claims
 from homing.protocol.messages import PushAnswer, PushRequest
 from homing.server.answers import RawJson
@@ -22,8 +22,10 @@ _encode = msgspec.json.Encoder().encode
 @post("/mobile/sync/push", status_code=200, roles=SIGNED_IN, confirmed=BY_ENGINE, body=PushRequest, answer=PushAnswer)
 async def post_push(request: Request[Any, Any, Any], tenant: Tenant, claims: Claims) -> RawJson:
     """Apply a device's batch, exactly once; one result an item, in order."""
+    await tenant.pushes.take(tenant.database)
     given = await read(request, PushRequest)
-    answer = await push.push(tenant.engine, claims, given)
+    async with status.watched(tenant.engine, claims):
+        answer = await push.push(tenant.engine, claims, given)
     device = claims.device_name or given.device_id
     if device is not None and _is_suspicious(tenant, given, answer):
         await trust.review_by_name(tenant.database, device, now=tenant.clock())

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any, Literal
 from uuid import UUID
 
-from litestar import Request, get, patch, post
+from litestar import Request, delete, get, patch, post
 
 from homing.accounts import users
+from homing.accounts.deletion import delete_user
 from homing.accounts.users import NewUser, User, UserChange
 from homing.engine.caller import Caller
 from homing.server.bodies import read
@@ -33,7 +34,12 @@ async def get_users(
     limit: Limit = LIMIT_DEFAULT,
     after: After = None,
 ) -> Page[User]:
-    """Users by username."""
+    """Users by username; those of the field (``user_type=mobile``) with who is online first."""
+    if user_type == "mobile":
+        mobile = await users.read_mobile_page(
+            tenant.database, after=read_cursor(after, tuple[bool, str]), limit=limit + 1, role=role, q=q
+        )
+        return page_of(mobile, limit=limit, place=lambda user: (user.online_status, user.username.lower()))
     place = read_cursor(after, tuple[str])
     found = await users.read_page(
         tenant.database,
@@ -55,4 +61,10 @@ async def patch_user(request: Request[Any, Any, Any], tenant: Tenant, caller: Ca
     )
 
 
-ROUTES = [post_user, get_users, patch_user]
+@delete("/users/{user_id:uuid}", roles=OFFICE)
+async def remove_user(tenant: Tenant, caller: Caller, user_id: UUID) -> None:
+    """Delete a user for good, with all messages from and to them; deactivating keeps them."""
+    await delete_user(tenant.database, user_id, actor=str(caller.user_id))
+
+
+ROUTES = [post_user, get_users, patch_user, remove_user]

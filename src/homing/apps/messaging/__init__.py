@@ -1,0 +1,6 @@
+"""Messages between the office's web pages and people in the field (spec 3)."""
+
+from homing.apps.messaging.declaration import declare
+from homing.apps.messaging.routes import ROUTES
+
+__all__ = ["ROUTES", "declare"]

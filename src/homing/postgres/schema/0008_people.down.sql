@@ -1,0 +1,1 @@
+DROP INDEX homing.users_mobile;
