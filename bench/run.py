@@ -21,6 +21,7 @@ from bench.contenders.thin import thin
 from bench.figures import Figure, Run
 from bench.measures.delta import crowd, delta
 from bench.measures.memory import memory
+from bench.measures.policy import policy
 from bench.measures.pull import pull
 from bench.measures.push import push
 from bench.measures.replica import replica
@@ -28,7 +29,7 @@ from bench.measures.scopes import scopes
 from bench.measures.transactions import transactions
 from bench.plan import Bench, Plan, seeds
 
-MEASURES = ("delta", "pull", "push", "replica", "large", "transactions", "scopes", "memory")
+MEASURES = ("delta", "pull", "push", "replica", "policy", "large", "transactions", "scopes", "memory")
 
 
 def run(
@@ -88,7 +89,7 @@ def _steps(bench: Bench, only: Collection[str]) -> Iterator[tuple[str, Callable[
     if "delta" in only:
         _fill(bench, plan.small)
         yield f"delta among {plan.small:,}", lambda: delta(bench, plan.small)
-    if {"delta", "pull", "push", "replica"} & set(only):
+    if {"delta", "pull", "push", "replica", "policy"} & set(only):
         _fill(bench, plan.middle)
     if "pull" in only:
         yield "pull", lambda: pull(bench, plan.middle)
@@ -99,6 +100,8 @@ def _steps(bench: Bench, only: Collection[str]) -> Iterator[tuple[str, Callable[
         yield "first sync", lambda: replica(bench)
     if "push" in only:
         yield "push", lambda: push(bench)
+    if "policy" in only:
+        yield "policy", lambda: policy(bench)
     if "large" in only and plan.large:
         large = replace(bench.without_slow(), plan=replace(plan, rounds=2))
         size = plan.large
