@@ -157,6 +157,7 @@ async def _bind_table(
             sql_type=row["sql_type"],
             labels=labels,
             element=row["element"],
+            schema=row["type_schema"],
         )
         if wire is None:
             mistake(f"column {name!r} is of type {row['sql_type']}, which cannot travel; hide it or change its type")

@@ -284,12 +284,18 @@ _ARRAY_ELEMENTS = {"text", "varchar", "uuid", "int2", "int4", "bool", "float8", 
 
 
 def wire_type(
-    type_name: str, *, typmod: int, sql_type: str, labels: tuple[str, ...] = (), element: str | None = None
+    type_name: str,
+    *,
+    typmod: int,
+    sql_type: str,
+    labels: tuple[str, ...] = (),
+    element: str | None = None,
+    schema: str = "pg_catalog",
 ) -> WireType | None:
     """The wire type of a column, or None where the type is not supported.
 
     ``type_name`` is pg_type.typname, ``sql_type`` what format_type says, ``labels`` an enum's values in order,
-    ``element`` the typname of an array's elements. ``typmod`` is pg_attribute.atttypmod.
+    ``element`` the typname of an array's elements. ``typmod`` is pg_attribute.atttypmod, ``schema`` where the type is.
     """
     if labels:
         return WireType("text", Literal[labels], sql_type, read="{}::text")
@@ -310,19 +316,26 @@ def wire_type(
         inner = wire_type(element, typmod=typmod, sql_type=element) if element in _ARRAY_ELEMENTS else None
         return None if inner is None else WireType("array", list[inner.python], sql_type)  # type: ignore[name-defined]
     if type_name == "geography":
-        return WireType(
-            "point",
-            Point,
-            "json",
-            write="public.st_point(({0} ->> 'lon')::float8, ({0} ->> 'lat')::float8)::public.geography",
-            read="CASE WHEN {0} IS NOT NULL THEN json_build_object('lat', public.st_y({0}::public.geometry),"
-            " 'lon', public.st_x({0}::public.geometry)) END",
-            check=_check_point,
-        )
+        return _geography(schema)
     plain = _PLAIN.get(type_name)
     if plain is not None and plain.check is not None and plain.kind in _OF_SECONDS and typmod >= 0:
         return replace(plain, check=_to_precision(plain.check, typmod))
     return plain
+
+
+def _geography(schema: str) -> WireType:
+    """A point of PostGIS, all of which is in the schema of its types: ``public``, ``extensions``, anything."""
+    # PostgreSQL lets no quotes into such a name; but templates are filled by format, and statements with %s.
+    name = "".join(2 * sign if sign in "{}%" else sign for sign in schema)
+    return WireType(
+        "point",
+        Point,
+        "json",
+        write=f""""{name}".st_point(({{0}} ->> 'lon')::float8, ({{0}} ->> 'lat')::float8)::"{name}".geography""",
+        read=f"""CASE WHEN {{0}} IS NOT NULL THEN json_build_object('lat', "{name}".st_y({{0}}::"{name}".geometry),"""
+        f""" 'lon', "{name}".st_x({{0}}::"{name}".geometry)) END""",
+        check=_check_point,
+    )
 
 
 def sentence(error: msgspec.ValidationError | msgspec.DecodeError | ValueError) -> tuple[str, str | None]:

@@ -1,6 +1,7 @@
 -- Everything the catalogue knows of one table's columns; one row a column, in order.
 SELECT a.attname AS name,
        t.typname AS type_name,
+       (SELECT s.nspname FROM pg_namespace s WHERE s.oid = t.typnamespace) AS type_schema,
        a.atttypmod AS typmod,
        format_type(a.atttypid, NULL) AS sql_type,
        NOT a.attnotnull AS nullable,
