@@ -141,6 +141,7 @@ def limits_page() -> str:
 
 
 _WHERE = re.compile(r"(?:^\* `[^`]*--(?:data|database-url|apps)(?: [A-Z]+)?`: .*\n)+", re.M)
+_TENANT = re.compile(r"^\* `--tenant STR`: .*\n", re.M)
 
 
 def cli_page() -> str:
@@ -148,6 +149,7 @@ def cli_page() -> str:
     made = command_line.generate_docs(flatten_commands=True, heading_level=2, usage_name="homing")
     made = made[made.index("## homing attach") :]  # behind a table of contents
     made = _WHERE.sub("* `--data`, `--database-url`, `--apps`: [which server](#which-server).\n", made)
+    made = _TENANT.sub("* `--tenant`: [which tenant](#which-server).\n", made)
     made = made.replace("```console", "```text")
     # How the running Python was started, which cyclopts takes for a part of some commands' names.
     made = re.sub(r"^(homing [a-z -]*?) -m [\w.]+", r"\1", made, flags=re.M)
@@ -170,6 +172,9 @@ def cli_page() -> str:
             "* `--database-url`: your own PostgreSQL. `HOMING_DATABASE_URL`.",
             "* `--apps`: applications, separated by commas. `HOMING_APPS`. A name is one that ships with Homing, or a",
             "  module that Python finds; the folder in which the command was started is looked into too.",
+            "",
+            "A server of many tenants has a database for each of them. A command works on the default tenant's, or with",
+            "`--tenant NAME` on that tenant's.",
             "",
             made.strip(),
             "",

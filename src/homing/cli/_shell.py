@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -21,11 +21,13 @@ from rich.table import Table
 from homing.accounts.users import OWNER
 from homing.declare import DeclarationError
 from homing.engine.caller import Caller
-from homing.postgres.embedded import EmbeddedError
+from homing.postgres.embedded import EmbeddedError, embedded
 from homing.postgres.migrations import MigrationError
 from homing.protocol.errors import Problem
-from homing.server.tenant import TENANT, Tenant, open_tenant
+from homing.server.node import find_entry, open_one
+from homing.server.tenant import Tenant
 from homing.settings import Settings, SettingsError
+from homing.tenants.entry import DEFAULT
 
 T = TypeVar("T")
 
@@ -34,8 +36,8 @@ Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON.")
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class Where:
-    """Which server's database a command works on."""
+class Server:
+    """Which server's databases a command works on."""
 
     data: Annotated[Path | None, Parameter(help="Folder of the embedded database. HOMING_DATA_DIR.")] = None
     database_url: Annotated[str | None, Parameter(help="Your own PostgreSQL. HOMING_DATABASE_URL.")] = None
@@ -53,6 +55,14 @@ class Where:
         )
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Where(Server):
+    """Which tenant's database a command works on."""
+
+    tenant: Annotated[str | None, Parameter(help="A tenant of the server; the default one when not given.")] = None
+
+
 HERE = Where()
 
 RIGHTS = (
@@ -65,7 +75,7 @@ def run(work: Callable[[Tenant], Awaitable[T]], where: Where, *, migrating: bool
     """Open a tenant, do ``work`` on it, close it. What is wrong is said in one sentence and exits with 1."""
 
     async def whole() -> T:
-        async with open_tenant(where.settings(), migrating=migrating) as tenant:
+        async with open_one(where.settings(), where.tenant, migrating=migrating) as tenant:
             return await work(tenant)
 
     return reported(lambda: asyncio.run(whole()))
@@ -91,6 +101,19 @@ def reported(work: Callable[[], T]) -> T:
     raise SystemExit(1)
 
 
+@contextmanager
+def address(where: Where) -> Iterator[str]:
+    """The connection string of the tenant's database, password and all, for what works on the database alone: a schema
+    that is behind must not keep anybody from looking at it. Raises SettingsError, Problem."""
+    settings = where.settings()
+    with ExitStack() as stack:
+        url = settings.database_url or stack.enter_context(embedded(settings.data_dir))
+        if where.tenant not in (None, DEFAULT):
+            entry = asyncio.run(find_entry(msgspec.structs.replace(settings, database_url=url), str(where.tenant)))
+            url = entry.url(url)
+        yield url
+
+
 @asynccontextmanager
 async def acting(tenant: Tenant, login: str | None) -> AsyncIterator[Caller]:
     """The user that a command acts as: ``login``, or the first active user of the office. Raises Problem."""
@@ -105,7 +128,7 @@ async def acting(tenant: Tenant, login: str | None) -> AsyncIterator[Caller]:
     if row is None:
         raise Problem("not_found", "No such user of the office; make one with: homing users create --role OWNER")
     user_id: UUID = row[0]
-    yield Caller(user_id, row[1], TENANT, "shell", uuid4(), None, None)
+    yield Caller(user_id, row[1], tenant.name, "shell", uuid4(), None, None)
 
 
 def show(found: Any, *, as_json: bool, columns: Sequence[str] = (), title: str = "") -> None:

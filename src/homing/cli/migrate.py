@@ -5,20 +5,20 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import ExitStack
 from typing import TypeVar
 
 import msgspec
 from cyclopts import App
 
-from homing.cli._shell import HERE, Json, Where, reported, run, show
+from homing.cli._shell import HERE, Json, Where, address, reported, run, show
 from homing.media import open_store
 from homing.postgres import migrations
 from homing.postgres.database import Database
-from homing.postgres.embedded import embedded
 from homing.postgres.migrations import Migrations, MigrationStatus
-from homing.server.tenant import CORE, Tenant, find_module
+from homing.server.tenant import Tenant, find_module, sets_of
 from homing.settings import Settings
+from homing.tenants import CONTROL
+from homing.tenants.entry import DEFAULT
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ def migrate(where: Where = HERE, *, json: Json = False) -> None:
     """
 
     async def work(tenant: Tenant) -> Done:
-        found = await migrations.status(tenant.engine.owner, _sets(tenant.settings))
+        found = await migrations.status(tenant.engine.owner, _sets(where, tenant.settings))
         return Done([each.label for each in found if each.state == "applied"])
 
     _say(run(work, where, migrating=True), as_json=json)
@@ -50,7 +50,7 @@ def status(where: Where = HERE, *, json: Json = False) -> None:
     """Every migration, and when it was applied."""
     settings = reported(where.settings)
     found: list[MigrationStatus] = reported(
-        lambda: _on_database(settings, lambda database: migrations.status(database, _sets(settings)))
+        lambda: _on_database(where, lambda database: migrations.status(database, _sets(where, settings)))
     )
     show(found, as_json=json, columns=("set", "version", "name", "state", "applied_at"))
 
@@ -64,9 +64,9 @@ def rollback(set_name: str, to_version: int, where: Where = HERE, *, json: Json 
     settings = reported(where.settings)
 
     def work(database: Database) -> Awaitable[list[str]]:
-        return migrations.rollback(database, _sets(settings), set_name=set_name, to_version=to_version)
+        return migrations.rollback(database, _sets(where, settings), set_name=set_name, to_version=to_version)
 
-    _say(Done(reported(lambda: _on_database(settings, work))), as_json=json)
+    _say(Done(reported(lambda: _on_database(where, work))), as_json=json)
 
 
 def _say(done: Done, *, as_json: bool) -> None:
@@ -77,14 +77,15 @@ def _say(done: Done, *, as_json: bool) -> None:
         sys.stdout.write("".join(f"{label}\n" for label in done.migrations))
 
 
-def _sets(settings: Settings) -> Sequence[Migrations]:
-    """The core's migrations and those of the applications that keep their own tables, by the application's name."""
+def _sets(where: Where, settings: Settings) -> Sequence[Migrations]:
+    """The core's migrations, those of the applications that keep their own tables, by the application's name, and the
+    default tenant's control tables."""
     store = open_store(settings.media_url, data_dir=settings.data_dir, bytes_max=settings.limits.media_bytes_max)
     apps = [find_module(name).declare(store) for name in settings.apps]
-    return [CORE, *(Migrations(app.name, app.migrations) for app in apps if app.migrations is not None)]
+    return [*sets_of(apps), *([CONTROL] if where.tenant in (None, DEFAULT) else [])]
 
 
-def _on_database(settings: Settings, work: Callable[[Database], Awaitable[T]]) -> T:
+def _on_database(where: Where, work: Callable[[Database], Awaitable[T]]) -> T:
     """Work on the database alone: a schema that is behind must not keep anybody from looking at it."""
 
     async def whole(url: str) -> T:
@@ -95,6 +96,5 @@ def _on_database(settings: Settings, work: Callable[[Database], Awaitable[T]]) -
         finally:
             await database.close()
 
-    with ExitStack() as stack:
-        url = settings.database_url or stack.enter_context(embedded(settings.data_dir))
+    with address(where) as url:
         return asyncio.run(whole(url))

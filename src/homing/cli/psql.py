@@ -12,8 +12,8 @@ from typing import Annotated
 from cyclopts import Parameter
 from psycopg.pq import Conninfo
 
-from homing.cli._shell import HERE, Where, reported
-from homing.postgres.embedded import EmbeddedError, binaries, embedded
+from homing.cli._shell import HERE, Where, address, reported
+from homing.postgres.embedded import EmbeddedError, binaries
 
 
 def command(
@@ -21,9 +21,8 @@ def command(
     where: Where = HERE,
 ) -> None:
     """Open psql on the database that ``homing serve`` with the same options works on, running or not."""
-    settings = reported(where.settings)
     with ExitStack() as stack:
-        url = settings.database_url or reported(lambda: stack.enter_context(embedded(settings.data_dir)))
+        url = reported(lambda: stack.enter_context(address(where)))
         # By environment, because everybody on the machine may read a command line and its password.
         found = {each.envvar: each.val for each in Conninfo.parse(url.encode()) if each.envvar and each.val}
         environment = {**os.environ, **{name.decode(): value.decode() for name, value in found.items()}}

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-from homing.cli._shell import HERE, Where, reported
+from homing.cli._shell import Server, reported
 from homing.server import serve
 
+SERVER = Server()
 
-def command(where: Where = HERE, *, host: str | None = None, port: int | None = None, migrate: bool = True) -> None:
+
+def command(where: Server = SERVER, *, host: str | None = None, port: int | None = None, migrate: bool = True) -> None:
     """Serve the API.
 
     Parameters
@@ -18,7 +20,8 @@ def command(where: Where = HERE, *, host: str | None = None, port: int | None = 
     port
         Port to listen on. HOMING_PORT.
     migrate
-        Bring the schema up to date first.
+        Bring the schema of the default tenant up to date first. Of the others: HOMING_MIGRATE_TENANTS, or
+        homing tenants migrate.
     """
 
     def serving() -> None:

@@ -75,6 +75,9 @@ SESSION: Mapping[str, str] = MappingProxyType(
 )
 """Settings of every session, made once when it is opened."""
 
+QUOTA_EXCEEDED = "HQ001"
+"""The SQLSTATE of homing.keep_quota(), with the quota's name and value (schema/0005_quotas.sql)."""
+
 PREPARED_MAX = 500
 """Prepared statements kept per connection: more than Homing has, so none is prepared twice."""
 
@@ -136,7 +139,8 @@ class Database:
         """A configured connection in autocommit.
 
         Raises Problem("unavailable") for everything that means the database cannot answer now, wherever inside the
-        block it happens; errors of the statement itself (constraints, types, syntax) pass through.
+        block it happens, and Problem("quota_exceeded") where the database says so; errors of the statement itself
+        (constraints, types, syntax) pass through.
         """
         try:
             pool = self._open_pool()
@@ -151,6 +155,9 @@ class Database:
             errors.IdleInTransactionSessionTimeout,
             errors.TransactionTimeout,
         ) as error:
+            if error.sqlstate == QUOTA_EXCEEDED:  # an operational error to psycopg, as every code it does not know
+                kind, most = error.diag.message_primary, error.diag.message_detail
+                raise Problem("quota_exceeded", f"This tenant may have {most} {kind}.", quota=kind) from error
             raise Problem("unavailable") from error
 
     @asynccontextmanager

@@ -43,6 +43,7 @@ from homing.settings import Settings, SettingsError
 from homing.tenants import CONTROL
 from homing.tenants.choose import Contradiction, audience_of, choose
 from homing.tenants.control import read as read_entry
+from homing.tenants.control import read_version
 from homing.tenants.directory import Directory
 from homing.tenants.entry import DEFAULT, Entry
 
@@ -421,15 +422,21 @@ async def open_control(settings: Settings, *, migrating: bool = True) -> AsyncIt
 @asynccontextmanager
 async def open_one(settings: Settings, name: str | None, *, migrating: bool = True) -> AsyncIterator[Tenant]:
     """One tenant without a server around it: for commands. Raises as ``open_tenant``, and Problem("not_found")."""
-    if name is None or name == DEFAULT:
-        async with open_tenant(settings, migrating=migrating) as tenant:
-            yield tenant
-        return
-    async with server_url(settings) as url:
-        settings = msgspec.structs.replace(settings, database_url=url)
-        async with open_control(settings, migrating=False) as control:
-            entry = await read_entry(control, name)
-        async with open_tenant(
-            settings_of(settings, entry), name=name, quotas=entry.quotas, migrating=migrating
-        ) as tenant:
-            yield tenant
+    async with AsyncExitStack() as stack:
+        settings = msgspec.structs.replace(settings, database_url=await stack.enter_async_context(server_url(settings)))
+        if name is None or name == DEFAULT:
+            async with open_control(settings, migrating=migrating):
+                opening = open_tenant(settings, migrating=migrating)
+        else:
+            entry = await find_entry(settings, name)
+            opening = open_tenant(settings_of(settings, entry), name=name, quotas=entry.quotas, migrating=migrating)
+        yield await stack.enter_async_context(opening)
+
+
+async def find_entry(settings: Settings, name: str) -> Entry:
+    """A tenant's entry in the control database. Raises Problem: not_found, unavailable."""
+    async with open_control(settings, migrating=False) as control:
+        async with control.connection() as conn:
+            if await read_version(conn) == 0:
+                raise Problem("not_found", f"There is no tenant called {name!r}.")
+        return await read_entry(control, name)

@@ -24,6 +24,7 @@ from homing.postgres.roles import AS_API
 from homing.protocol.errors import Problem
 from homing.settings import Settings, SettingsError
 from homing.tenants.entry import DEFAULT, UNLIMITED, Quotas
+from homing.tenants.quotas import Pushes, keep
 
 TENANT = DEFAULT
 """The tenant that is always there; a server that was given no others has only this one."""
@@ -72,6 +73,7 @@ class Tenant:
         self.name = name
         self.quotas = quotas
         self.throttle = LoginThrottle()
+        self.pushes = Pushes(quotas, self.tables)
         self.enrolment_throttle = of_enrolments()
         self._keys_read = monotonic()
         self.leaving = asyncio.Event()
@@ -84,6 +86,11 @@ class Tenant:
             return False
         self._keys_read = monotonic()
         return await renew(self.engine.owner, self.keys)
+
+    @property
+    def tables(self) -> list[str]:
+        """The synced tables, as SQL names them."""
+        return [table.qualified.as_string(None) for table in self.engine.bound.tables]
 
     @property
     def roles(self) -> Collection[str]:
@@ -114,11 +121,13 @@ async def open_tenant(
         modules = {name: find_module(name) for name in settings.apps}
         store = open_store(settings.media_url, data_dir=settings.data_dir, bytes_max=settings.limits.media_bytes_max)
         apps = [module.declare(store) for module in modules.values()]
-        sets = [CORE, *(Migrations(app.name, app.migrations) for app in apps if app.migrations is not None)]
+        sets = sets_of(apps)
         if migrating:
             await migrate(owner, sets)
         elif name != TENANT and any(each.state == "pending" for each in await status(owner, sets)):
             raise Problem("being_migrated", "The tenant's schema is not up to date yet.", retry_after=BEHIND_SECONDS)
+        if name != TENANT:
+            await keep(owner, quotas)
         keys = await load_keys(owner)
         engine = await open_engine(
             owner=owner,
@@ -131,7 +140,7 @@ async def open_tenant(
             install=migrating,
             clock=clock,
         )
-        yield Tenant(
+        tenant = Tenant(
             settings=settings,
             database=database,
             engine=engine,
@@ -143,6 +152,7 @@ async def open_tenant(
             name=name,
             quotas=quotas,
         )
+        yield tenant
 
 
 @asynccontextmanager
@@ -157,6 +167,11 @@ async def server_url(settings: Settings) -> AsyncIterator[str]:
         yield url
     finally:
         server.__exit__(None, None, None)
+
+
+def sets_of(apps: Sequence[App]) -> list[Migrations]:
+    """The migrations of a tenant's database: the core's, and those of its applications."""
+    return [CORE, *(Migrations(app.name, app.migrations) for app in apps if app.migrations is not None)]
 
 
 async def _open(stack: AsyncExitStack, url: str, pool_size: int, options: Mapping[str, str] | None = None) -> Database:

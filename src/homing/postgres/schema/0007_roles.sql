@@ -37,7 +37,7 @@ BEGIN
     -- What happened cannot be unwritten, keys are not the API's to make, and an epoch begins by an operator's hand.
     IF 'homing' = ANY (schemas) THEN
         REVOKE UPDATE, DELETE ON homing.history, homing.sync_item_history FROM homing_api;
-        REVOKE INSERT, UPDATE, DELETE ON homing.keys, homing.epoch FROM homing_api;
+        REVOKE INSERT, UPDATE, DELETE ON homing.keys, homing.epoch, homing.quotas FROM homing_api;
     END IF;
 END $$;
 
