@@ -7,7 +7,8 @@ from homing.server.daily import daily_round
 
 
 def command(where: Where = HERE, *, json: Json = False) -> None:
-    """One daily round by hand: old departures, history, telemetry and orphaned uploads go; partitions are made ahead.
+    """One daily round by hand: old departures, history, telemetry, orphaned uploads and enrolment tokens go; partitions
+    are made ahead.
 
     A running server does it once a day by itself.
     """

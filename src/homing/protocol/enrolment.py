@@ -12,7 +12,7 @@ import base64
 import hashlib
 import secrets
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode
 from uuid import UUID
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -104,11 +104,11 @@ def read_token(text: str) -> Token:
 
 def read_link(text: str) -> Invitation:
     """What a QR code or deep link says. Raises NotACodeError."""
-    parts = urlsplit(text.strip())
-    found = dict(parse_qsl(parts.query))
-    if f"{parts.scheme}://{parts.netloc}" != LINK or not {"url", "tenant", "token", "key"} <= set(found):
+    start, _, query = text.strip().partition("?")
+    found = dict(parse_qsl(query))
+    if start != LINK or not {"url", "tenant", "token", "key"} <= set(found):
         raise NotACodeError("this is no link to enrol with")
-    if urlsplit(found["url"]).scheme not in ("https", "http"):
+    if not found["url"].startswith(("https://", "http://")):
         raise NotACodeError("the link names no server")
     return Invitation(found["url"], found["tenant"], read_token(found["token"]), found["key"])
 

@@ -1,7 +1,8 @@
 """The daily round: what a node does without being asked.
 
-Old removals, history, telemetry and orphaned uploads go; partitions are made ahead. Every node does it, a while after
-it started and then once a day, for all its tenants in turn; the database's own locks make it harmless that several do.
+Old removals, history, telemetry, orphaned uploads and enrolment tokens go; partitions are made ahead. Every node does
+it, a while after it started and then once a day, for all its tenants in turn; the database's own locks make it harmless
+that several do.
 ``homing collect`` is one round by hand.
 """
 
@@ -15,6 +16,7 @@ from datetime import timedelta
 import msgspec
 import psycopg
 
+from homing.accounts import enrolment
 from homing.engine import collect
 from homing.media.sweep import sweep
 from homing.protocol.errors import Problem
@@ -37,7 +39,8 @@ FIRST_SECONDS = 60
 
 
 class Collected(msgspec.Struct, kw_only=True):
-    """What one round removed, by kind, and the floor of tokens if it rose."""
+    """What one round removed, by kind, and the floor of tokens if it rose. ``enrolments_expired``: tokens found expired
+    and never used, reported in the log."""
 
     departures: int
     history_partitions: list[str]
@@ -46,6 +49,8 @@ class Collected(msgspec.Struct, kw_only=True):
     telemetry_partitions: int
     telemetry_rows: int
     uploads: int
+    enrolments_expired: int
+    enrolments_deleted: int
 
 
 async def daily_round(tenant: Tenant) -> Collected:
@@ -55,6 +60,7 @@ async def daily_round(tenant: Tenant) -> Collected:
     await retention.make_ahead(tenant.engine.owner, now=now)
     dropped = await retention.drop_older(tenant.engine.owner, before=now - TELEMETRY_KEPT)
     swept = await sweep(tenant.database, tenant.store, now=now)
+    enrolments = await enrolment.clean(tenant.database, now=now)
     return Collected(
         departures=done.departures,
         history_partitions=list(done.partitions),
@@ -63,6 +69,8 @@ async def daily_round(tenant: Tenant) -> Collected:
         telemetry_partitions=dropped.partitions,
         telemetry_rows=dropped.rows,
         uploads=swept.uploads,
+        enrolments_expired=enrolments.expired,
+        enrolments_deleted=enrolments.deleted,
     )
 
 
