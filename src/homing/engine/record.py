@@ -161,11 +161,24 @@ def give_again(work: Work, row: Sequence[Any], *, same_body: bool) -> None:
             "reused_with_other_body", "this client_temp_id, client_version and action were used for another payload"
         )
         return
-    _temp, _action, _version, status, row_id, version, code, merged, conflict_id, message, _id = row
+    _temp, _action, _version, status, row_id, version, code, merged, conflict_id, message, _id, server = row
     work.row_id = row_id
     work.verdict = Verdict(
-        status, code, message, row_id=row_id, version=version, merged=merged, conflict_id=conflict_id, stored=True
+        status,
+        code,
+        message,
+        row_id=row_id,
+        version=version,
+        merged=merged,
+        conflict_id=conflict_id,
+        server_payload=_payload_of(server),
+        stored=True,
     )
+
+
+def _payload_of(text: str | None) -> bytes | None:
+    """The server's row as a conflict keeps it: JSON null where there was none."""
+    return None if text is None or text == "null" else text.encode()
 
 
 def results_of(works: Sequence[Work]) -> list[Result]:
@@ -206,7 +219,7 @@ async def stored_results(conn: Connection, batch: UUID) -> list[Result]:
                 version=version,
                 merged=merged,
                 conflict_id=conflict_id,
-                server_payload=payload.encode() if payload is not None and payload != "null" else None,
+                server_payload=_payload_of(payload),
             ),
         )
         for n, temp_id, status, row_id, version, merged, conflict_id, code, message, payload, path in rows

@@ -14,12 +14,14 @@ WITH device AS (
     RETURNING id
 ), keys AS (
     SELECT i.client_temp_id, i.action::text AS action, i.client_version, i.status::text AS status, i.row_id,
-           i.server_version, i.code, i.merged, i.conflict_id, i.error_message, i.id, i.created_at, i.position
+           i.server_version, i.code, i.merged, i.conflict_id, i.error_message, i.id, i.created_at, i.position,
+           coalesce(c.server_payload, i.details -> 'server_payload')::text AS server_payload
     FROM device d
     JOIN homing.sync_items i ON i.device_id = d.id AND i.client_temp_id = ANY (%(temp_ids)s::text[])
         AND i.status <> 'error' AND NOT i.again
+    LEFT JOIN homing.conflicts c ON c.id = i.conflict_id
 )
 SELECT (SELECT id FROM claim), k.client_temp_id, k.action, k.client_version, k.status, k.row_id, k.server_version,
-       k.code, k.merged, k.conflict_id, k.error_message, k.id
+       k.code, k.merged, k.conflict_id, k.error_message, k.id, k.server_payload
 FROM (SELECT) AS always LEFT JOIN keys k ON true
 ORDER BY k.created_at, k.position
