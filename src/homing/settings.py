@@ -52,6 +52,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How long an enrolment token holds where its maker does not say; 600 for the careful."""
     trust_threshold: Annotated[float, Meta(ge=0, le=1)] = 0.5
     """Pushes of a device whose trust score is below this are held for review."""
+    live_origins: tuple[str, ...] = ()
+    """Web pages of other addresses that may open a live connection, as ``https://app.example.org``."""
+    presence_grace_seconds: Annotated[int, Meta(ge=0, le=3600)] = 15
+    """How long after their last live connection somebody still counts as online."""
     pool_size: Annotated[int, Meta(ge=1, le=100)] = 8
     """Connections to PostgreSQL per pool and process."""
     tenants_open_max: Annotated[int, Meta(ge=1, le=10_000)] = 100

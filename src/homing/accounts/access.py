@@ -88,6 +88,11 @@ def issue_access(
 
 def read_access(keys: Keys, token: str, *, tenant: str, now: datetime) -> Claims:
     """What a token of ours says. Raises Problem("unauthenticated"), one answer for whatever is wrong with it."""
+    return read_access_until(keys, token, tenant=tenant, now=now)[0]
+
+
+def read_access_until(keys: Keys, token: str, *, tenant: str, now: datetime) -> tuple[Claims, int]:
+    """What a token of ours says, and until when, in seconds of the epoch. Raises as ``read_access`` does."""
     found = keys.verified.get(token)
     if found is None:
         found = _verify(keys, token, tenant, now)
@@ -98,7 +103,7 @@ def read_access(keys: Keys, token: str, *, tenant: str, now: datetime) -> Claims
     if now.timestamp() >= until:
         keys.verified.pop(token, None)
         raise Problem("unauthenticated", "The access token is expired.")
-    return claims
+    return found
 
 
 def _verify(keys: Keys, token: str, tenant: str, now: datetime) -> tuple[Claims, int]:

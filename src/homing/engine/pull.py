@@ -69,12 +69,16 @@ _info = msgspec.json.Decoder(Info)
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """``changes``: JSON objects, as Postgres made them."""
+    """``changes``: JSON objects, as Postgres made them. ``instant``: with nothing more to come, the snapshot in which
+    the device equals the database; it may be later than the token's, which stays the same while nothing is new.
+    ``begun``: the token of a device that has some of the changes, nobody knows which."""
 
     next_token: str
     changes: list[bytes]
     has_more: bool
     server_time: datetime
+    instant: Snapshot | None = None
+    begun: Token | None = None
 
     def body(self) -> bytes:
         """The answer's JSON."""
@@ -98,7 +102,7 @@ async def pull(engine: Engine, claims: Claims, request: PullRequest) -> Page:
     """
     limit = _limit(engine, request.limit)
     given = read_token(engine, claims, request.since_token) if request.since_token is not None else None
-    tables = _tables(engine, request.tables)
+    tables = table_ids(engine, request.tables)
     if given is not None and request.tables is not None and tables != given.tables:
         raise Problem("invalid_envelope", "tables must stay the same along a chain of tokens")
     token = given or Token(epoch=UUID(int=0), user=claims.user_id, tables=tables)
@@ -121,7 +125,8 @@ def _limit(engine: Engine, asked: int | None) -> int:
     return min(asked, engine.limits.page_changes_max)
 
 
-def _tables(engine: Engine, names: list[str] | None) -> tuple[int, ...] | None:
+def table_ids(engine: Engine, names: list[str] | None) -> tuple[int, ...] | None:
+    """The ids of the tables a client narrows to; None: all. Raises Problem("invalid_envelope")."""
     if names is None:
         return None
     known = engine.bound.by_resource_type
@@ -165,18 +170,19 @@ async def _page(engine: Engine, conn: Connection, claims: Claims, token: Token, 
     await _seen(engine, info, claims, now)
     until = token.until or here
     entering = guess
+    begun = msgspec.structs.replace(
+        token, epoch=info.epoch, until=until.bounded(engine.limits.token_xids_max), entering=entering.digest
+    )
     if last is not None:
         digest = await sets.put(conn, entering)
+        assert digest == begun.entering
         following = msgspec.structs.replace(
-            token,
-            epoch=info.epoch,
-            until=until.bounded(engine.limits.token_xids_max),
-            entering=digest,
+            begun,
             place=last,
             delivered=token.delivered + len(changes),
             span=span,
         )
-        return Page(tokens.encode(following, engine.token_keys), changes, True, now)
+        return Page(tokens.encode(following, engine.token_keys), changes, True, now, begun=begun)
     if (
         text is not None
         and not changes
@@ -185,7 +191,7 @@ async def _page(engine: Engine, conn: Connection, claims: Claims, token: Token, 
         and token.held == entering.digest
         and now.timestamp() - token.issued_at < TOKEN_REFRESH_SECONDS
     ):
-        return Page(text, [], False, now)
+        return Page(text, [], False, now, here)
     complete = Token(
         epoch=info.epoch,
         user=token.user,
@@ -198,13 +204,13 @@ async def _page(engine: Engine, conn: Connection, claims: Claims, token: Token, 
     )
     text = tokens.encode(complete, engine.token_keys)
     if token.until is None or until == here:
-        return Page(text, changes, False, now)
+        return Page(text, changes, False, now, here, begun)
     # Something was written since the first page, perhaps nothing of this device's. Whether there is a next delta is
     # asked here, because a device should not have to, and because it would learn that others wrote something.
     after = await _page(engine, conn, claims, complete, text, 1)
     if after.changes or after.has_more:
-        return Page(text, changes, True, now)
-    return Page(after.next_token, changes, False, now)
+        return Page(text, changes, True, now, begun=begun)
+    return Page(after.next_token, changes, False, now, after.instant, begun)
 
 
 async def _start_again(

@@ -59,6 +59,14 @@ class Snapshot(NamedTuple):
         twice, nothing is skipped."""
         return self if len(self.running) <= xids_max else Snapshot(self.xmin, self.xmin)
 
+    def covers(self, other: Snapshot) -> bool:
+        """Whether everything that ``other`` sees is in this snapshot too. Both of one epoch, neither of a standby.
+        Two snapshots that see the same, one of them bounded, may deny it of each other."""
+        if self.xmax < other.xmax:
+            return False
+        known = frozenset(other.running)
+        return all(xid >= other.xmax or xid in known for xid in self.running)
+
     @property
     def order(self) -> tuple[int, int]:
         """Sorts snapshots of one epoch as they were taken along a chain of tokens."""
@@ -185,3 +193,39 @@ def decode(text: str, keys: Mapping[str, bytes], *, user: UUID, bytes_max: int) 
         tables=packed.tables,
         span=packed.span,
     )
+
+
+class Minter:
+    """Complete tokens for many users of one snapshot and scope set: what ``encode`` gives, at a third of its cost.
+
+    A live message to five thousand people needs five thousand tokens, which differ in two members.
+    """
+
+    __slots__ = ("_head", "_mac", "_middle", "_tail")
+
+    def __init__(
+        self,
+        keys: Mapping[str, bytes],
+        *,
+        epoch: UUID,
+        since: Snapshot,
+        held: bytes,
+        issued_at: int,
+        tables: tuple[int, ...] | None,
+    ) -> None:
+        pack = _encoder.encode
+        self._mac = hmac.new(next(iter(keys.values())), digestmod="sha256")  # keyed once, copied for each
+        self._head = b"\x9c" + pack(epoch.bytes)  # an array of twelve
+        self._middle = pack(_pack(since)) + pack(held) + pack(None) * 4
+        self._tail = pack(issued_at) + pack(tables) + pack(0)
+
+    def mint(self, user: bytes, delivered: int) -> bytes:
+        """The token of the user with these sixteen bytes, as ASCII."""
+        body = b"%b\xc4\x10%b%b%b%b" % (self._head, user, self._middle, _encoder.encode(delivered), self._tail)
+        mac = self._mac.copy()
+        mac.update(body)
+        text = binascii.b2a_base64(body + mac.digest()[:_MAC_BYTES], newline=False).translate(_URL_SAFE).rstrip(b"=")
+        return b"tok1_" + text
+
+
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")

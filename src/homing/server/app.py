@@ -16,6 +16,7 @@ from litestar.types import ControllerRouterHandler, Scope
 from homing.engine.caller import Caller, Claims
 from homing.protocol.errors import Problem
 from homing.server.edge import Edge
+from homing.server.live_socket import Sockets
 from homing.server.metrics import Metrics
 from homing.server.node import Node
 from homing.server.problems import on_exception, on_http_exception, on_problem
@@ -36,10 +37,13 @@ class Application(Litestar):
     """Litestar inside the edge."""
 
     edge: Edge
+    sockets: Sockets
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
             await self.edge(super().__call__, scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self.sockets(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
 
@@ -75,6 +79,7 @@ def create_app(node: Node) -> Litestar:
         )
     check_routes(app)
     app.edge = Edge(metrics)
+    app.sockets = Sockets(node)
     return app
 
 

@@ -11,6 +11,7 @@ A handler says, as keyword arguments of Litestar's decorators:
 ``answer``     the msgspec type of its answer, where its return annotation does not say (``RawJson``).
 ``answers``    the media types it can answer with, where that is not JSON.
 ``any_query``  it reads the query itself (signed addresses); otherwise only declared parameters are accepted, once each.
+``reads``      it writes nothing that syncs, although its method is not GET: nobody needs to hear of it.
 ``of_node``    it is about the process, not about a tenant: it gets the default one, wherever the request was sent.
 
 Handlers that want to know who is calling take ``caller``, with BY_ENGINE ``claims``.
@@ -204,6 +205,8 @@ class Gate:
         if accept is not None:
             _check_accept(accept, handler)
         await self._app(scope, receive, send)
+        if scope["method"] != "GET" and not opt.get("reads"):  # type: ignore[typeddict-item]
+            tenant.live.written()
 
 
 async def _confirm(tenant: Tenant, claims: Claims, roles: Roles, confirmed: Confirmed) -> Caller:

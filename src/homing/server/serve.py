@@ -19,10 +19,13 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from homing.accounts import users
 from homing.protocol.errors import Problem
 from homing.protocol.limits import Limits
+from homing.protocol.live import INCOMING_BYTES_MAX
 from homing.server.app import create_app
 from homing.server.daily import every_day
+from homing.server.live_socket import SocketProtocol
 from homing.server.node import open_node
 from homing.server.problems import MEDIA_TYPE, body_of
+from homing.server.routes.live import GOODBYE
 from homing.settings import Settings
 
 log = logging.getLogger("homing.server")
@@ -33,6 +36,8 @@ HEADERS_MAX = 100
 UNREAD_MILLISECONDS = 60_000
 """An answer that nobody takes is given up after this, and its memory with it."""
 KEEP_ALIVE_SECONDS = 75
+PING_SECONDS = 20
+"""A WebSocket whose peer is gone without a word is noticed after two of these."""
 SHUTDOWN_SECONDS = 35
 """A push may take 30 seconds; it is finished before the process ends."""
 
@@ -92,6 +97,13 @@ class Protocol(HttpToolsProtocol):
         )
         self.transport.close()
 
+    def shutdown(self) -> None:
+        """The server stops: streams without an end are told, everything else is finished."""
+        scope: Any = {} if self.cycle is None or self.cycle.response_complete else self.cycle.scope
+        if (goodbye := scope.get(GOODBYE)) is not None:
+            goodbye(Problem("going_away"))
+        super().shutdown()
+
     def _refuse_head(self) -> None:
         self._refusal = "headers_too_large"
         self.send_400_response("")
@@ -122,6 +134,11 @@ def configure(app: Litestar, *, host: str, port: int) -> uvicorn.Config:
         host=host,
         port=port,
         http=type("Protocol", (Protocol,), {"head_seconds": limits.head_seconds_max}),
+        ws=type("SocketProtocol", (SocketProtocol,), {"backlog_bytes_max": limits.live_backlog_bytes_max}),
+        ws_max_size=INCOMING_BYTES_MAX,
+        ws_ping_interval=PING_SECONDS,
+        ws_ping_timeout=PING_SECONDS,
+        ws_per_message_deflate=False,  # 300 KB of memory a connection, and each message compressed for each
         loop="uvloop",
         lifespan="off",  # the node is opened and closed around the server
         server_header=False,

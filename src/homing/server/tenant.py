@@ -22,6 +22,7 @@ from homing.postgres.embedded import embedded
 from homing.postgres.migrations import Migrations, migrate, status
 from homing.postgres.roles import AS_API
 from homing.protocol.errors import Problem
+from homing.server.live import Live
 from homing.settings import Settings, SettingsError
 from homing.tenants.entry import DEFAULT, UNLIMITED, Quotas
 from homing.tenants.quotas import Pushes, keep
@@ -78,6 +79,7 @@ class Tenant:
         self._keys_read = monotonic()
         self.leaving = asyncio.Event()
         """Set when the node lets go of the tenant: what stays connected to it must say goodbye now."""
+        self.live = Live(engine, presence_seconds=settings.presence_grace_seconds, leaving=self.leaving)
 
     async def renew_keys(self) -> bool:
         """Read the signing keys again, every few seconds at most, for a token that names one that is not known;
@@ -152,6 +154,7 @@ async def open_tenant(
             name=name,
             quotas=quotas,
         )
+        stack.push_async_callback(tenant.live.close)
         yield tenant
 
 

@@ -15,7 +15,15 @@ from homing.server.routing import BY_ENGINE, SIGNED_IN
 from homing.server.tenant import Tenant
 
 
-@post("/mobile/sync/pull", status_code=200, roles=SIGNED_IN, confirmed=BY_ENGINE, body=PullRequest, answer=PullAnswer)
+@post(
+    "/mobile/sync/pull",
+    status_code=200,
+    roles=SIGNED_IN,
+    confirmed=BY_ENGINE,
+    body=PullRequest,
+    answer=PullAnswer,
+    reads=True,
+)
 async def post_pull(request: Request[Any, Any, Any], tenant: Tenant, claims: Claims) -> RawJson:
     """One page of changes since a token; the bytes are PostgreSQL's own."""
     given = await read(request, PullRequest)

@@ -1,0 +1,589 @@
+"""The hub: keeps everybody who is connected to this node, in one tenant, in step with the database.
+
+One task goes round after round (``engine/live.py`` says what a round is and why it is exact): woken by a write that
+went through this node, by a hint from another one, or after a second, because hints may be lost and some writers give
+none. Hints carry nothing; a lost one costs at most that second.
+
+A subscriber is in one of three places: *joining* (new, or done pulling: the next round checks who it is and lets it
+in), *live* (in the audience: rounds are sent to it), or *pulling* (its scopes changed, or it was away: a task sends it
+ordinary pages until it may join). Whatever fails, the way out is the same: pull from the token, which is always one
+that the client has.
+
+A hub begins with the first subscriber of its tenant and ends some time after the last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
+from time import monotonic
+from typing import Protocol
+from uuid import UUID, uuid4
+
+import msgspec
+import psycopg
+
+from homing.accounts.users import OWNER
+from homing.engine import pull
+from homing.engine.caller import Claims
+from homing.engine.engine import ALONG_INDEXES, Engine
+from homing.engine.live import END, LAST, MORE, Reader, Round, decode_change, message_core
+from homing.engine.live_audience import Audience, Group
+from homing.engine.live_callers import Callers, Standing
+from homing.engine.pull import Page, format_time
+from homing.engine.who import check_caller
+from homing.postgres.sql import Connection
+from homing.protocol import token as tokens
+from homing.protocol.errors import Problem
+from homing.protocol.live import HEARTBEAT_SECONDS, Subscribe
+from homing.protocol.messages import PullRequest
+from homing.protocol.token import Minter, Snapshot, Token
+from homing.server.live_hints import Hints
+from homing.server.live_presence import Attendance
+
+log = logging.getLogger("homing.live")
+
+POLL_SECONDS = 1.0
+"""Longest time between two rounds: how late a change is that nobody gave a hint of. And how often everybody's standing
+is looked at: a revoked device is out within two seconds."""
+ROUNDS_KEPT = 64
+ROUNDS_KEPT_ROWS = 10_000
+"""Rounds, and rows of rounds, that are remembered: who comes back after a short cut needs no pull."""
+CHECKED_AT_ONCE = 500
+"""Callers asked about in one statement."""
+CHECKED_A_POLL = 500
+"""Subscribers whose scopes are looked at in one poll. With more, in turns; before something is sent, always."""
+PAGE_CHANGES = 500
+"""Changes of a page that is pulled for a subscriber: what it has to be sent before others have their turn."""
+PULLS_AT_ONCE = 4
+"""Pages pulled at the same time, in one tenant. A herd that comes back stands in line here, not at the pool."""
+SENT_AT_ONCE = 250
+"""Messages written before the loop may do something else."""
+IDLE_SECONDS = 30
+"""A hub without subscribers waits for some before it ends."""
+AGAIN_SECONDS = 0.5
+"""After the database failed, and up to ten times that."""
+
+
+class Outlet(Protocol):
+    """A connection, as the hub sees it. Nothing here waits."""
+
+    def send(self, messages: Sequence[bytes], token: bytes | None = None) -> bool:
+        """Send JSON texts. ``token``: what the client has after the last. False: more waits for it than may."""
+
+    def close(self, problem: Problem) -> None:
+        """Send the bye, and end the connection."""
+
+    async def drained(self) -> None:
+        """Return when most of what was sent has left. Raises Problem("too_slow_reader")."""
+
+
+class Subscriber:
+    """Somebody connected. ``token`` is what the client has; the members below it say what is in it."""
+
+    __slots__ = (
+        "at", "claims", "group", "names", "outlet", "state", "text", "token", "until", "user", "watches_presence",
+    )  # fmt: skip
+
+    def __init__(self, claims: Claims, until: float, outlet: Outlet) -> None:
+        self.claims = claims
+        self.until = until
+        """When the access token expires, in seconds of the epoch."""
+        self.outlet = outlet
+        self.user = claims.user_id.bytes
+        self.at: Snapshot | None = None
+        """The instant at which the client equals the server: that of its token, or later when nothing was new since."""
+        self.token: Token | None = None
+        self.text: bytes | None = None
+        self.names: list[str] | None = None
+        self.group: Group[Subscriber] | None = None
+        self.watches_presence = False
+        self.state = "joining"
+
+    @property
+    def gone(self) -> bool:
+        return self.state == "gone"
+
+
+class Live:
+    """The live side of one tenant on one node. Made with the tenant; does nothing until somebody subscribes."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        presence_seconds: float = 15.0,
+        poll_seconds: float = POLL_SECONDS,
+        leaving: asyncio.Event | None = None,
+    ) -> None:
+        self.node = uuid4()
+        self.poll_seconds = poll_seconds
+        self._leaving = leaving or asyncio.Event()
+        """Set when the node lets go of the tenant."""
+        self.hints = Hints(engine.owner, self.node, wake=self.wake)
+        self.attendance = Attendance(self.node, grace_seconds=presence_seconds)
+        self._engine = engine
+        self._reader = Reader(engine.bound)
+        self._callers = Callers(engine.bound)
+        self._subscribers: dict[Subscriber, None] = {}
+        self._by_owner: dict[str | UUID, dict[Subscriber, None]] = {}
+        """Connections of a device (by name) and of a user (by id), oldest first."""
+        self._joining: dict[Subscriber, None] = {}
+        self._audience: Audience[Subscriber] = Audience()
+        self._pulls = asyncio.Semaphore(PULLS_AT_ONCE)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+        self._latest: Round | None = None
+        self._rounds: deque[Round] = deque()
+        self._rounds_rows = 0
+        self._turn = 0
+        self._closed = False
+
+    # --------------------------------------------------------------------------------- what the rest of the node calls
+
+    def __len__(self) -> int:
+        return len(self._subscribers)
+
+    def wake(self) -> None:
+        """There may be news."""
+        self._wake.set()
+
+    def written(self) -> None:
+        """Something was committed through this node: for the subscribers here, and those of other nodes."""
+        self._wake.set()
+        self.hints.give()
+
+    def subscribe(self, claims: Claims, until: float, asked: Subscribe, outlet: Outlet) -> Subscriber:
+        """Let somebody in, who from now on is sent what is due, until ``unsubscribe`` or a bye.
+
+        Raises Problem: invalid_token, invalid_envelope, too_many_connections, going_away.
+        """
+        if self._closed:
+            raise Problem("going_away")
+        if len(self._subscribers) >= self._engine.limits.live_sockets_max:
+            raise Problem("too_many_connections", retry_after=10)
+        found = Subscriber(claims, until, outlet)
+        tables = pull.table_ids(self._engine, asked.tables)
+        found.names = asked.tables
+        if asked.since_token is not None:
+            found.token = pull.read_token(self._engine, claims, asked.since_token)
+            found.text = asked.since_token.encode()
+            found.at = found.token.since
+            if asked.tables is not None and tables != found.token.tables:
+                raise Problem("invalid_envelope", "tables must stay the same along a chain of tokens")
+        limits = self._engine.limits
+        if claims.device_name is not None:
+            self._make_room(claims.device_name, limits.live_sockets_a_device_max)
+        self._make_room(claims.user_id, limits.live_sockets_a_user_max)
+        self._subscribers[found] = None
+        for owner in _owners(claims):
+            self._by_owner.setdefault(owner, {})[found] = None
+        self._join(found)
+        self._start()
+        return found
+
+    def prolong(self, subscriber: Subscriber, claims: Claims, until: float) -> None:
+        """A newer access token. Raises Problem("unauthenticated") where it is not the same session's."""
+        if claims != subscriber.claims:
+            raise Problem("unauthenticated", "This access token is for another session, device or role.")
+        subscriber.until = until
+
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        """The connection is gone."""
+        if subscriber.gone:
+            return
+        subscriber.state = "gone"
+        del self._subscribers[subscriber]
+        self._joining.pop(subscriber, None)
+        self._leave_audience(subscriber)
+        for owner in _owners(subscriber.claims):
+            found = self._by_owner[owner]
+            del found[subscriber]
+            if not found:
+                del self._by_owner[owner]
+        if subscriber.claims.user_id not in self._by_owner:
+            self.attendance.leave(subscriber.claims.user_id)
+
+    def drop(self, subscriber: Subscriber, problem: Problem) -> None:
+        """End a connection, with its reason."""
+        if not subscriber.gone:
+            self.unsubscribe(subscriber)
+            subscriber.outlet.close(problem)
+
+    async def close(self) -> None:
+        """Say goodbye to everybody and end."""
+        self._closed = True
+        for subscriber in list(self._subscribers):
+            self.drop(subscriber, Problem("going_away"))
+        await self.hints.close()
+        if self._loop is not None:
+            self._loop.cancel()
+            await asyncio.wait([self._loop])
+        for task in list(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    # ---------------------------------------------------------------------------------------------------- the rounds
+
+    def _start(self) -> None:
+        if self._loop is None and not self._closed:
+            self._loop = asyncio.create_task(self._run(), name="live")
+            self._loop.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._loop = None
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("live delivery stopped", exc_info=error)
+            for subscriber in list(self._subscribers):
+                self.drop(subscriber, Problem("internal"))
+        if self._subscribers:  # somebody came while it was ending
+            self._start()
+
+    async def _run(self) -> None:
+        failures = 0
+        while self._subscribers or self.attendance.waits:
+            try:
+                async with self._engine.owner.dedicated() as conn:
+                    for name, value in ALONG_INDEXES.items():
+                        await conn.execute("SELECT set_config(%s, %s, false)", [name, value], prepare=False)
+                    failures = 0
+                    async with self.hints.listening():
+                        await self._rounds_on(conn)
+            except (Problem, psycopg.Error):
+                log.exception("live delivery waits for the database")
+                self._everybody_pulls()
+                failures += 1
+                await asyncio.sleep(min(10, failures) * AGAIN_SECONDS)
+
+    async def _rounds_on(self, conn: Connection) -> None:
+        """Rounds on one connection until nobody has been there for a while. Raises when the connection fails."""
+        polled = beaten = 0.0
+        last_seen = monotonic()
+        self._forget_rounds()
+        try:
+            while True:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(max(0.0, polled + self.poll_seconds - monotonic())):
+                        await self._wake.wait()
+                self._wake.clear()
+                now = monotonic()
+                await self._round(conn)
+                if now - polled >= self.poll_seconds:
+                    polled = now
+                    await self._poll(conn)
+                if await self.attendance.settle(conn):
+                    self.written()
+                if now - beaten >= HEARTBEAT_SECONDS:
+                    beaten = now
+                    self._send_heartbeats()
+                if self._subscribers:
+                    last_seen = now
+                elif now - last_seen > IDLE_SECONDS and not self.attendance.waits:
+                    await self.attendance.close(conn)
+                    return
+        finally:
+            if self._closed:
+                with suppress(Problem, psycopg.Error):
+                    await self.attendance.close(conn)
+
+    async def _round(self, conn: Connection) -> None:
+        """Read what changed, ask about those it concerns and those who want to join, and send."""
+        latest = self._latest
+        found = await self._reader.read(conn, latest.snapshot if latest else None, at=self._engine.clock())
+        joining, self._joining = self._joining, {}
+        if latest is not None and found.whole and found.epoch == latest.epoch:
+            self._remember(found)
+        else:
+            self._forget_rounds()
+            self._everybody_pulls()
+        self._latest = found
+        due = self._audience.route(found)
+        try:
+            for group, cores in due.items():
+                await self._send_group(conn, found, group, cores)
+            await self._admit(conn, found, list(joining))
+        except BaseException:
+            # Who was sent something has its token, who was not goes on from the older one: both pull from there.
+            self._joining |= {each: None for each in joining if each.state == "joining"}
+            raise
+        self._tell(found)
+
+    async def _send_group(self, conn: Connection, found: Round, group: Group[Subscriber], cores: list[bytes]) -> None:
+        members = list(group.members)
+        minter = self._minter(found, group)
+        for start in range(0, len(members), CHECKED_AT_ONCE):
+            some = members[start : start + CHECKED_AT_ONCE]
+            standings = await self._callers.standing(conn, [each.claims for each in some])
+            for n, (each, standing) in enumerate(zip(some, standings, strict=True)):
+                if each.group is group and self._may_go_on(each, standing):
+                    self._send(each, cores, minter, found)
+                if n % SENT_AT_ONCE == SENT_AT_ONCE - 1:
+                    await asyncio.sleep(0)
+
+    def _may_go_on(self, subscriber: Subscriber, standing: Standing) -> bool:
+        """False: it was dropped, or pulls because its scopes are others now."""
+        try:
+            check_caller(standing.who, subscriber.claims, device_needed=False)
+        except Problem as problem:
+            self.drop(subscriber, problem)
+            return False
+        assert subscriber.group is not None
+        if standing.digest != subscriber.group.scopes.digest:
+            self._start_pulling(subscriber)
+            return False
+        return True
+
+    def _minter(self, found: Round, group: Group[Subscriber]) -> Minter:
+        engine = self._engine
+        return Minter(
+            engine.token_keys,
+            epoch=found.epoch,
+            since=found.snapshot.bounded(engine.limits.token_xids_max),
+            held=group.scopes.digest,
+            issued_at=int(found.at.timestamp()),
+            tables=group.tables,
+        )
+
+    def _send(self, subscriber: Subscriber, cores: list[bytes], minter: Minter, found: Round) -> None:
+        """One round's changes to one subscriber."""
+        held = subscriber.token
+        assert held is not None
+        since = found.snapshot.bounded(self._engine.limits.token_xids_max)
+        delivered = held.delivered + len(cores)
+        text = minter.mint(subscriber.user, delivered)
+        messages = [cores[-1] + LAST + text + END]
+        if len(cores) > 1:
+            # The token of somebody who has some of it: should the rest not arrive, all of this is taken to be there.
+            begun = msgspec.structs.replace(held, until=since, entering=held.held)
+            between = MORE + tokens.encode(begun, self._engine.token_keys).encode() + END
+            messages = [core + between for core in cores[:-1]] + messages
+        subscriber.token = msgspec.structs.replace(held, since=since, delivered=delivered)
+        subscriber.at = found.snapshot
+        subscriber.text = text
+        if not subscriber.outlet.send(messages, text):
+            self.drop(subscriber, Problem("too_slow_reader"))
+
+    # ------------------------------------------------------------------------------------------------ coming and going
+
+    def _make_room(self, owner: str | UUID, most: int) -> None:
+        found = self._by_owner.get(owner, {})
+        while len(found) >= most:
+            self.drop(next(iter(found)), Problem("replaced"))
+            found = self._by_owner.get(owner, {})
+
+    def _join(self, subscriber: Subscriber) -> None:
+        subscriber.state = "joining"
+        self._joining[subscriber] = None
+        self._wake.set()
+
+    async def _admit(self, conn: Connection, found: Round, joining: list[Subscriber]) -> None:
+        """Check who wants to join, and let in who is where the rounds are; the others pull first."""
+        for start in range(0, len(joining), CHECKED_AT_ONCE):
+            some = [each for each in joining[start : start + CHECKED_AT_ONCE] if each.state == "joining"]
+            standings = await self._callers.standing(conn, [each.claims for each in some])
+            for each, standing in zip(some, standings, strict=True):
+                if each.state != "joining":
+                    continue
+                try:
+                    who = check_caller(standing.who, each.claims, device_needed=False)
+                except Problem as problem:
+                    self.drop(each, problem)
+                    continue
+                each.watches_presence = who.role == OWNER or standing.user_type == "web"
+                self.attendance.enter(each.claims.user_id)
+                missed = self._missed(each, standing, found)
+                if missed is None:
+                    self._start_pulling(each)
+                else:
+                    await self._let_in(conn, each, missed, found)
+            await asyncio.sleep(0)
+
+    def _missed(self, subscriber: Subscriber, standing: Standing, found: Round) -> list[Round] | None:
+        """The remembered rounds that lead from the subscriber's token to now; None: there is no such way."""
+        token, at = subscriber.token, subscriber.at
+        if (
+            token is None
+            or at is None
+            or token.until is not None
+            or token.possible is not None
+            or token.epoch != found.epoch
+            or token.held != standing.digest
+            or not found.snapshot.covers(at)  # a token from the future: the pull says so
+        ):
+            return None
+        if at.covers(found.snapshot):
+            return []
+        missed: list[Round] = []
+        for each in reversed(self._rounds):
+            assert each.before is not None
+            missed.append(each)
+            if at.covers(each.before):
+                return missed[::-1]
+        return None
+
+    async def _let_in(self, conn: Connection, subscriber: Subscriber, missed: list[Round], found: Round) -> None:
+        assert subscriber.token is not None
+        assert subscriber.token.held is not None
+        try:
+            scopes = await self._engine.scope_sets.get(conn, subscriber.token.held)
+        except Problem as problem:
+            self.drop(subscriber, problem)
+            return
+        if subscriber.state != "joining":
+            return
+        subscriber.group = self._audience.join(subscriber, scopes, subscriber.token.tables)
+        subscriber.state = "live"
+        for each in missed:
+            cores = self._audience.due(each, subscriber.group)
+            if cores and not subscriber.gone:
+                self._send(subscriber, cores, self._minter(each, subscriber.group), each)
+        if not subscriber.gone:
+            self._say_current(subscriber, found)
+
+    def _say_current(self, subscriber: Subscriber, found: Round) -> None:
+        text = subscriber.text or b""
+        message = b'{"type":"current","next_token":"%b","timestamp":"%b"}' % (text, format_time(found.at).encode())
+        if not subscriber.outlet.send([message], text):
+            self.drop(subscriber, Problem("too_slow_reader"))
+
+    def _leave_audience(self, subscriber: Subscriber) -> None:
+        if subscriber.group is not None:
+            self._audience.leave(subscriber, subscriber.group)
+            subscriber.group = None
+
+    def _everybody_pulls(self) -> None:
+        for subscriber in list(self._audience.members()):
+            self._start_pulling(subscriber)
+
+    def _start_pulling(self, subscriber: Subscriber) -> None:
+        self._leave_audience(subscriber)
+        subscriber.state = "pulling"
+        task = asyncio.create_task(self._pull(subscriber), name="live pull")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _pull(self, subscriber: Subscriber) -> None:
+        """Ordinary pages until the subscriber is where the server is; then it joins."""
+        try:
+            more = True
+            while more and not subscriber.gone:
+                async with self._pulls:
+                    text = subscriber.text
+                    request = PullRequest(
+                        since_token=None if text is None else text.decode(),
+                        limit=PAGE_CHANGES,
+                        tables=subscriber.names if text is None else None,
+                    )
+                    page = await pull.pull(self._engine, subscriber.claims, request)
+                more = page.has_more
+                if not subscriber.gone:
+                    self._send_page(subscriber, page)
+                if more:
+                    await subscriber.outlet.drained()
+        except Problem as problem:
+            self.drop(subscriber, problem)
+            return
+        except Exception:
+            log.exception("live delivery to %s failed", subscriber.claims.user_id)
+            self.drop(subscriber, Problem("internal"))
+            return
+        if not subscriber.gone:
+            self._join(subscriber)
+
+    def _send_page(self, subscriber: Subscriber, page: Page) -> None:
+        text = page.next_token.encode()
+        cores = [message_core(decode_change(change), at=page.server_time, actor=None) for change in page.changes]
+        messages: list[bytes] = []
+        if len(cores) > 1:
+            assert page.begun is not None
+            between = MORE + tokens.encode(page.begun, self._engine.token_keys).encode() + END
+            messages = [core + between for core in cores[:-1]]
+        messages += [core + (MORE if page.has_more else LAST) + text + END for core in cores[-1:]]
+        subscriber.token = pull.read_token(self._engine, subscriber.claims, page.next_token)
+        subscriber.text = text
+        subscriber.at = page.instant
+        if messages and not subscriber.outlet.send(messages, text):
+            self.drop(subscriber, Problem("too_slow_reader"))
+
+    # ------------------------------------------------------------------------------------------------------- memory
+
+    def _remember(self, found: Round) -> None:
+        last = self._rounds[-1] if self._rounds else None
+        if last is not None and not (found.rows or found.departures or last.rows or last.departures):
+            # Two rounds without news are one.
+            self._rounds[-1] = Round(last.before, found.snapshot, found.epoch, found.at)
+            return
+        self._rounds.append(found)
+        self._rounds_rows += _size(found)
+        while len(self._rounds) > ROUNDS_KEPT or self._rounds_rows > ROUNDS_KEPT_ROWS:
+            self._rounds_rows -= _size(self._rounds.popleft())
+
+    def _forget_rounds(self) -> None:
+        self._latest = None
+        self._rounds.clear()
+        self._rounds_rows = 0
+
+    # -------------------------------------------------------------------------------------------------------- polling
+
+    async def _poll(self, conn: Connection) -> None:
+        """Whose session ended, whose access token expired, whose scopes are others: asked of those who hear nothing."""
+        if self._leaving.is_set():
+            for subscriber in list(self._subscribers):
+                self.drop(subscriber, Problem("going_away"))
+        now = self._engine.clock().timestamp()
+        for subscriber in [each for each in self._subscribers if each.until <= now]:
+            self.drop(subscriber, Problem("unauthenticated", "The access token is expired."))
+        everybody = list(self._subscribers)
+        for start in range(0, len(everybody), 2 * CHECKED_AT_ONCE):
+            some = everybody[start : start + 2 * CHECKED_AT_ONCE]
+            lapsed = [some[n] for n in await self._callers.lapsed(conn, [each.claims for each in some])]
+            await self._ask_again(conn, lapsed)
+        live = [each for each in everybody if each.group is not None]
+        if live:
+            self._turn %= len(live)
+            await self._ask_again(conn, (live[self._turn :] + live[: self._turn])[:CHECKED_A_POLL])
+            self._turn += CHECKED_A_POLL
+
+    async def _ask_again(self, conn: Connection, some: Sequence[Subscriber]) -> None:
+        if not some:
+            return
+        standings = await self._callers.standing(conn, [each.claims for each in some])
+        for each, standing in zip(some, standings, strict=True):
+            if each.group is not None:
+                self._may_go_on(each, standing)
+            elif not each.gone:
+                try:
+                    check_caller(standing.who, each.claims, device_needed=False)
+                except Problem as problem:
+                    self.drop(each, problem)
+
+    def _send_heartbeats(self) -> None:
+        message = b'{"type":"heartbeat","timestamp":"%b"}' % format_time(self._engine.clock()).encode()
+        self._send_to(list(self._subscribers), [message])
+
+    def _tell(self, found: Round) -> None:
+        """What is no part of anybody's rows: presence, and decisions."""
+        if found.presence:
+            self._send_to([each for each in self._audience.members() if each.watches_presence], found.presence)
+        for resolved in found.resolved:
+            concerned = dict(self._by_owner.get(resolved.user, {})) if resolved.user is not None else {}
+            concerned |= {each: None for each in self._audience.members() if each.claims.role == OWNER}
+            self._send_to([each for each in concerned if each.group is not None], [resolved.message])
+
+    def _send_to(self, some: Iterable[Subscriber], messages: Sequence[bytes]) -> None:
+        for each in some:
+            if not each.gone and not each.outlet.send(messages):
+                self.drop(each, Problem("too_slow_reader"))
+
+
+def _owners(claims: Claims) -> Collection[str | UUID]:
+    return (claims.user_id,) if claims.device_name is None else (claims.user_id, claims.device_name)
+
+
+def _size(found: Round) -> int:
+    return len(found.rows) + len(found.departures)

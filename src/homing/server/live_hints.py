@@ -1,0 +1,105 @@
+"""Hints between nodes: "something was committed", and nothing else.
+
+NOTIFY is sent after the commit and in a transaction of its own, because inside a writing transaction it would take a
+lock that all writers of the cluster share. Many commits make one hint, and where no other node has subscribers, none.
+A hint may be lost (the backend that listens is killed, a pooler stands between): the hub's poll is what is relied on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from time import monotonic
+from uuid import UUID
+
+import psycopg
+from psycopg import Notify
+
+from homing.accounts import presence
+from homing.postgres.database import Database
+from homing.protocol.errors import Problem
+
+log = logging.getLogger("homing.live")
+
+CHANNEL = "homing_live"
+GAP_SECONDS = 0.005
+"""Shortest time between two hints of one node."""
+LOOK_SECONDS = 5.0
+"""How long a node believes that it is alone, or not."""
+AGAIN_SECONDS = 1.0
+"""Before listening again, after the connection for it was lost."""
+
+
+class Hints:
+    """``wake`` is called for hints of others. ``heard`` may be replaced to lose some, as a bad network would."""
+
+    def __init__(self, database: Database, node: UUID, *, wake: Callable[[], None]) -> None:
+        self._database = database
+        self._node = node
+        self._wake = wake
+        self._giving: asyncio.Task[None] | None = None
+        self._again = False
+        self._looked = float("-inf")
+        self._others = False
+        self.heard: Callable[[str], bool] = lambda origin: origin != str(node)
+
+    def give(self) -> None:
+        """Tell the other nodes, soon."""
+        if self._giving is None:
+            self._giving = asyncio.create_task(self._give(), name="live hint")
+            self._giving.add_done_callback(self._given)
+        else:
+            self._again = True
+
+    def _given(self, _: asyncio.Task[None]) -> None:
+        self._giving = None
+
+    async def _give(self) -> None:
+        self._again = True
+        while self._again:
+            self._again = False
+            now = monotonic()
+            try:
+                async with self._database.connection() as conn:
+                    if now - self._looked >= LOOK_SECONDS:
+                        self._others = await presence.others(conn, self._node)
+                        self._looked = now
+                    if self._others:
+                        await conn.execute("SELECT pg_notify(%s, %s)", [CHANNEL, str(self._node)])
+            except (Problem, psycopg.Error):
+                log.debug("a hint was not given", exc_info=True)  # the others poll
+                return
+            await asyncio.sleep(GAP_SECONDS)
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[None]:
+        """Listen while the block runs."""
+        task = asyncio.create_task(self._listen(), name="live listen")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                async with self._database.dedicated() as conn:
+                    await conn.execute(f"LISTEN {CHANNEL}", prepare=False)
+                    self._wake()  # whatever was said while nobody listened
+                    async for notice in conn.notifies():
+                        self._hear(notice)
+            except (Problem, psycopg.Error):
+                log.info("listening for hints again in %g s", AGAIN_SECONDS)
+            await asyncio.sleep(AGAIN_SECONDS)
+
+    def _hear(self, notice: Notify) -> None:
+        if self.heard(notice.payload):
+            self._wake()
+
+    async def close(self) -> None:
+        if self._giving is not None:
+            self._giving.cancel()
+            await asyncio.wait([self._giving])

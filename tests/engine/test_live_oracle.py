@@ -1,0 +1,157 @@
+"""A live client always equals its scope as its token's snapshot saw it, whoever writes and whatever is lost.
+
+Random writers change rows, rights and roles, keep transactions open and roll back; live clients apply what they are
+sent, are cut and come back with their last token, and hints are lost. After every delta the client is compared with the
+past made again at the snapshot of its token (yard.py), and in the end with the tables as they are.
+"""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
+
+import msgspec
+import pytest
+
+from homing.engine.caller import Claims
+from homing.protocol.errors import Problem
+from homing.protocol.live import Subscribe
+from homing.server.live import Live, Subscriber
+from tests.engine import yard
+from tests.engine.test_oracle import Writer, furnished
+from tests.engine.traffic import Puller, Tally, writer_connection
+from tests.engine.world import Json, World
+from tests.fixtures.engine import both_servers
+
+FOREVER = 1e12
+COMPARED = 0.15
+"""Part of the deltas after which the past is made again: that takes longer than the delta."""
+
+
+class Client(Puller):
+    """One live client. It is its own outlet; a puller, to compare itself as those do."""
+
+    subscriber: Subscriber
+
+    def __init__(self, world: World, live: Live, claims: Claims, rng: random.Random, tally: Tally) -> None:
+        super().__init__(world, claims, rng, tally)
+        self.live = live
+        self.inbox: asyncio.Queue[Json | None] = asyncio.Queue()
+        self.caught_up = asyncio.Event()
+
+    def connect(self) -> None:
+        self.inbox = asyncio.Queue()
+        self.caught_up.clear()
+        asked = Subscribe(token="", since_token=self.replica.token)
+        self.subscriber = self.live.subscribe(self.claims, FOREVER, asked, self)
+
+    def send(self, messages: Sequence[bytes], token: bytes | None = None) -> bool:
+        for message in messages:
+            self.inbox.put_nowait(msgspec.json.decode(message))
+        return True
+
+    def close(self, problem: Problem) -> None:
+        self.inbox.put_nowait({"type": "bye", "code": problem.code.code})
+        self.inbox.put_nowait(None)
+
+    async def drained(self) -> None:
+        await asyncio.sleep(0)
+
+    async def read(self, over: asyncio.Event) -> None:
+        """Apply what comes until ``over``, and then until the client knows that it is up to date."""
+        self.connect()
+        while not (over.is_set() and self.caught_up.is_set() and self.inbox.empty()):
+            message = await self.inbox.get()
+            if message is None:
+                self.connect()
+            else:
+                await self._take(message)
+            if not over.is_set() and self.rng.random() < 0.01:  # the line is cut
+                self.tally.replays += 1
+                self.live.unsubscribe(self.subscriber)
+                self.connect()
+
+    async def _take(self, message: Json) -> None:
+        match message["type"]:
+            case "entity_update":
+                self.caught_up.clear()
+                self.tally.pages += 1
+                key = (message["entity"], message["id"])
+                if message["action"] == "delete":
+                    self.tally.removals += self.replica.rows.pop(key, None) is not None
+                else:
+                    self.replica.rows[key] = (message["server_version"], message["data"])
+                self.replica.token = message["next_token"]
+                if message["has_more"] or self.rng.random() > COMPARED:
+                    return
+                self.compare(await yard.as_of(self.world, self.claims.user_id, self.snapshot()))
+            case "current":
+                self.replica.token = message["next_token"]
+                self.caught_up.set()
+            case "bye":
+                await self._come_back(message["code"])
+
+    async def _come_back(self, code: str) -> None:
+        match code:
+            case "resync_required":
+                self.replica = type(self.replica)()
+                self.tally.resyncs += 1
+            case "unauthenticated":
+                query = "SELECT role FROM homing.users WHERE id = %s"
+                role = (await self.world.execute(query, [self.claims.user_id]))[0][0]
+                self.claims = replace(self.claims, role=role)
+                self.tally.restarts += 1
+            case _:
+                raise AssertionError(code)
+
+
+async def traffic(url: str, seed: int, *, lost: float, transactions: int, clients: int) -> Tally:
+    """Free traffic at two nodes' hubs on one database, with this part of the hints lost."""
+    rng, tally = random.Random(seed), Tally()
+    async with AsyncExitStack() as stack:
+        world = await stack.enter_async_context(yard.open_yard(url))
+        people = await furnished(world, rng, clients)
+        users = [claims.user_id for claims in people]
+        hubs = [Live(world.engine, poll_seconds=0.1) for _ in range(2)]
+        for hub in hubs:
+            hub.hints.heard = lambda _: rng.random() >= lost
+        over = asyncio.Event()
+
+        async def write() -> None:
+            async with await writer_connection(world, "200ms") as conn:
+                writer = Writer(conn, random.Random(rng.random()), users, tally)
+                while tally.transactions < transactions:
+                    if await writer.step() and rng.random() >= lost:
+                        rng.choice(hubs).written()
+                while writer.todo:
+                    await writer.step()
+
+        listeners = [
+            Client(world, hubs[n % 2], claims, random.Random(rng.random()), tally) for n, claims in enumerate(people)
+        ]
+        stack.push_async_callback(lambda: asyncio.gather(*[hub.close() for hub in hubs]))
+        async with asyncio.TaskGroup() as group:
+            reading = [group.create_task(each.read(over)) for each in listeners]
+            await asyncio.gather(*[group.create_task(write()) for _ in range(4)])
+            for each in listeners:  # each joins once more, and is told when it has everything
+                each.live.unsubscribe(each.subscriber)
+                each.inbox.put_nowait(None)
+                each.caught_up.clear()
+            over.set()
+            await asyncio.gather(*reading)
+        for each in listeners:
+            each.compare(await yard.now(world, each.claims.user_id))
+    return tally
+
+
+@pytest.mark.parametrize("lost", [0, 0.5, 1])
+async def test_live_clients_equal_their_scopes(demo_url: str, lost: float) -> None:
+    tally = await traffic(demo_url, int(lost * 10) + 3, lost=lost, transactions=250, clients=5)
+    tally.at_least(transactions=200, rolled_back=20, pages=300, exact=20, removals=60, replays=5)
+
+
+@both_servers
+async def test_on_both_servers(demo_url: str) -> None:
+    tally = await traffic(demo_url, 1, lost=0.2, transactions=120, clients=4)
+    tally.at_least(pages=100, exact=8)
