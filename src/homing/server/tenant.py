@@ -10,6 +10,7 @@ from importlib import import_module
 from time import monotonic
 from types import ModuleType
 
+from homing import jobs
 from homing.accounts.keys import Keys, load_keys
 from homing.accounts.renewal import renew
 from homing.accounts.throttle import LoginThrottle, of_enrolments
@@ -17,7 +18,7 @@ from homing.accounts.users import OWNER, WORKER
 from homing.declare import ANYONE, App
 from homing.engine.engine import ALONG_INDEXES, Engine, open_engine
 from homing.media import Store, open_store
-from homing.postgres.database import Database
+from homing.postgres.database import IDLE_SECONDS, Database
 from homing.postgres.embedded import embedded
 from homing.postgres.migrations import Migrations, migrate, status
 from homing.postgres.roles import AS_API
@@ -35,6 +36,8 @@ CORE = Migrations("core", "homing.postgres")
 
 BEHIND_SECONDS = 30
 """When a client asks again for a tenant whose schema is behind: thousands are migrated one after another."""
+MANY_SECONDS = 30.0
+"""After this an unused connection of one tenant of many is closed: open tenants are many, connections are not."""
 KEYS_SECONDS = 3.0
 """How often tokens of unknown keys make a tenant's keys be read again: made-up ones cost a query in this time."""
 
@@ -117,15 +120,17 @@ async def open_tenant(
     """
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(server_url(settings))
-        owner = await _open(stack, url, settings.pool_size)
-        database = await _open(stack, url, settings.pool_size, AS_API)
-        indexed = await _open(stack, url, settings.pool_size, {**AS_API, **ALONG_INDEXES})
+        alone = name == TENANT
+        owner = await _open(stack, url, settings.pool_size if alone else 1, alone=alone)
+        database = await _open(stack, url, settings.pool_size, AS_API, alone=alone)
+        indexed = await _open(stack, url, settings.pool_size, {**AS_API, **ALONG_INDEXES}, alone=alone)
         modules = {name: find_module(name) for name in settings.apps}
         store = open_store(settings.media_url, data_dir=settings.data_dir, bytes_max=settings.limits.media_bytes_max)
         apps = [module.declare(store) for module in modules.values()]
         sets = sets_of(apps)
         if migrating:
             await migrate(owner, sets)
+            await jobs.install(owner)
         elif name != TENANT and any(each.state == "pending" for each in await status(owner, sets)):
             raise Problem("being_migrated", "The tenant's schema is not up to date yet.", retry_after=BEHIND_SECONDS)
         if name != TENANT:
@@ -177,8 +182,11 @@ def sets_of(apps: Sequence[App]) -> list[Migrations]:
     return [CORE, *(Migrations(app.name, app.migrations) for app in apps if app.migrations is not None)]
 
 
-async def _open(stack: AsyncExitStack, url: str, pool_size: int, options: Mapping[str, str] | None = None) -> Database:
-    database = Database(url, pool_size=pool_size, options=options)
+async def _open(
+    stack: AsyncExitStack, url: str, pool_size: int, options: Mapping[str, str] | None = None, *, alone: bool
+) -> Database:
+    """A pool. ``alone``: of a tenant that need not leave connections to many others soon after it was used."""
+    database = Database(url, pool_size=pool_size, options=options, idle_seconds=IDLE_SECONDS if alone else MANY_SECONDS)
     await database.open()
     stack.push_async_callback(database.close)
     return database
