@@ -32,6 +32,7 @@ from homing.client import (
     Report,
     Verdict,
 )
+from homing.protocol.enrolment import LINK, read_link
 
 command = App(name="client", help="A replica in a SQLite file: edit offline, sync when there is a line.")
 
@@ -64,6 +65,28 @@ def login(name: str, *, replica: Where = DEFAULT, password: str | None = None, j
         )
         client.fetch_schema()
         _show({"user": user, "tables": sorted(client.replica.store.tables())}, json=json)
+
+
+@command.command
+def enroll(token: str, *, replica: Where = DEFAULT, username: str | None = None, json: Json = False) -> None:
+    """Enrol this device with TOKEN: the text of a QR code, or a code from paper once `init` named the server."""
+    with _reported(json):
+        if token.startswith(LINK):
+            server: str | None = read_link(token).url
+        else:
+            server = None
+            if not replica.exists():
+                raise FileNotFoundError(f"there is no replica at {replica}: homing client init SERVER makes one")
+        with Client(Replica(replica), server) as client:
+            user = client.enroll(
+                token,
+                username,
+                device_type="shell",
+                os_version=platform.platform(),
+                app_version=platform.python_version(),
+            )
+            client.fetch_schema()
+            _show({"user": user, "tables": sorted(client.replica.store.tables())}, json=json)
 
 
 @command.command

@@ -15,11 +15,12 @@ from __future__ import annotations
 import gzip
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 
+from homing.client.device_key import DeviceKey, WrongServerError, check_server, find_key
 from homing.client.exchange import Answer, Flow, Request, Response, Unreachable, Wait
 from homing.client.store import Session, Store
 from homing.protocol.errors import Action
@@ -71,6 +72,11 @@ class Tokens(msgspec.Struct):
 
     access_token: str
     refresh_token: str
+
+
+class Challenge(msgspec.Struct):
+    challenge: str
+    server_key: dict[str, str]
 
 
 def get(target: str, *, headers: Mapping[str, str] | None = None) -> Request:
@@ -128,10 +134,40 @@ def call_unsigned(request: Request) -> Flow[Response]:
 
 def renew(store: Store, session: Session) -> Flow[None]:
     """Redeem the refresh token. A lost answer may be asked for again: the server gives the same successor."""
-    request = post("/auth/refresh", {"refresh_token": session.refresh_token})
+    key = find_key(store.path)
+    proof = {} if key is None else (yield from prove(store, key, "refresh", session.refresh_token))
+    request = to_tenant(key, post("/auth/refresh", {"refresh_token": session.refresh_token, **proof}))
     response = yield from call_unsigned(request)
     tokens = decode(response, Tokens, request)
     store.set_session(Session(tokens.access_token, tokens.refresh_token))
+
+
+def prove(store: Store, key: DeviceKey, purpose: str, subject: str) -> Flow[dict[str, str]]:
+    """What a request of an enrolled device holds besides: the server's challenge, signed. Raises RefusalError."""
+    device, nonce = store.state().device_id, store.new_id()
+    asked = {"device_id": device, "nonce": nonce, "fingerprint": key.fingerprint}
+    request = to_tenant(key, post("/auth/challenge", asked))
+    answer = decode((yield from call_unsigned(request)), Challenge, request)
+    said = {"device": device, "nonce": nonce}
+    try:
+        check_server(
+            answer.challenge,
+            answer.server_key,
+            kind="homing-challenge",
+            expected=said,
+            fingerprint=key.fingerprint or "",
+        )
+    except WrongServerError as error:
+        raise RefusalError(Action.STOP, "wrong_server", str(error)) from error
+    signature = key.sign_session(purpose=purpose, device=device, challenge=answer.challenge, subject=subject)
+    return {"challenge": answer.challenge, "signature": signature}
+
+
+def to_tenant(key: DeviceKey | None, request: Request) -> Request:
+    """A request without an access token, which would name the tenant, sent to the one the device was enrolled in."""
+    if key is None or key.tenant is None:
+        return request
+    return replace(request, headers={**request.headers, "x-homing-tenant": key.tenant})
 
 
 def register_again(store: Store, session: Session, refusal: RefusalError) -> Flow[None]:

@@ -80,8 +80,11 @@ class Client(_Base):
     def logout(self) -> None:
         self.run(login.logout(self.replica.store))
 
-    def enroll(self, token: str, username: str, **device: Any) -> dict[str, Any]:
-        """Redeem an enrolment token; returns the user. ``device``: device_type, os_version, app_version."""
+    def enroll(self, token: str, username: str | None = None, **device: Any) -> dict[str, Any]:
+        """Redeem an enrolment token (the QR code's text, or a typed code); returns the user.
+
+        ``username`` may be left out where the token names one. ``device``: device_type, os_version, app_version.
+        """
         return self.run(login.enroll(self.replica.store, token=token, username=username, device=device))
 
     def register_device(self, **device: Any) -> dict[str, Any]:
@@ -178,7 +181,7 @@ class AsyncClient(_Base):
     async def logout(self) -> None:
         await self.run(login.logout(self.replica.store))
 
-    async def enroll(self, token: str, username: str, **device: Any) -> dict[str, Any]:
+    async def enroll(self, token: str, username: str | None = None, **device: Any) -> dict[str, Any]:
         return await self.run(login.enroll(self.replica.store, token=token, username=username, device=device))
 
     async def register_device(self, **device: Any) -> dict[str, Any]:

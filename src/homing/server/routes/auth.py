@@ -47,10 +47,12 @@ class RefreshRequest(Proof, kw_only=True):
 
 
 class ChallengeRequest(msgspec.Struct, kw_only=True):
-    """``nonce``: the device's own, to see that the answer was made for it."""
+    """``nonce``: the device's own, to see that the answer was made for it. ``fingerprint``: the server's key that the
+    device knows; another one of the server's signs where that is not in use any more."""
 
     device_id: devices.Name
     nonce: device_keys.Nonce | None = None
+    fingerprint: device_keys.Nonce | None = None
 
 
 class Challenge(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,7 +128,8 @@ async def post_refresh(request: Request[Any, Any, Any], tenant: Tenant) -> Token
 async def post_challenge(request: Request[Any, Any, Any], tenant: Tenant) -> Challenge:
     """What a device that was enrolled with a key is to sign. Any name gets an answer of the same kind."""
     given = await read(request, ChallengeRequest)
-    identity = next(iter(tenant.keys.identities.values()))
+    newest = next(iter(tenant.keys.identities.values()))
+    identity = tenant.keys.identities.get(given.fingerprint or "", newest)
     challenge = device_keys.make_challenge(
         identity, tenant=tenant.name, device=given.device_id, nonce=given.nonce, now=tenant.clock()
     )
