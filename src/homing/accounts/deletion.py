@@ -1,5 +1,5 @@
-"""Deleting a user for good, as spec 3 asks: the messages of both directions go by the foreign keys, and every device that
-held one removes it at its next pull. Most who leave are better deactivated: their work keeps its author."""
+"""Deleting a user for good, as spec 3 asks: the messages of both directions go by the foreign keys, and every device
+that held one removes it at its next pull. Most who leave are better deactivated: their work keeps its author."""
 
 from __future__ import annotations
 

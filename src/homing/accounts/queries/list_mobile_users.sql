@@ -5,8 +5,8 @@ SELECT u.id, u.username, u.email, u.name, u.role, u.user_type, u.is_active, u.on
        u.last_login_at, u.last_seen, u.created_at, u.updated_at
 FROM homing.users u
 WHERE u.user_type = 'mobile'
-  AND (NOT u.online_status, lower(u.username)) > (NOT %(after_online)s::boolean, %(after)s)
+  AND (CASE WHEN u.online_status THEN 0 ELSE 1 END, lower(u.username)) > (CASE WHEN %(after_online)s::boolean THEN 0 ELSE 1 END, %(after)s)
   AND (%(role)s::text IS NULL OR u.role = %(role)s)
   AND (%(q)s::text IS NULL OR position(lower(%(q)s) IN lower(u.username || ' ' || u.name)) > 0)
-ORDER BY NOT u.online_status, lower(u.username)
+ORDER BY CASE WHEN u.online_status THEN 0 ELSE 1 END, lower(u.username)
 LIMIT %(limit)s

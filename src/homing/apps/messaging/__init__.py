@@ -1,6 +1,7 @@
 """Messages between the office's web pages and people in the field (spec 3)."""
 
 from homing.apps.messaging.declaration import declare
+from homing.apps.messaging.health import count_health
 from homing.apps.messaging.routes import ROUTES
 
-__all__ = ["ROUTES", "declare"]
+__all__ = ["ROUTES", "count_health", "declare"]

@@ -25,6 +25,8 @@ CREATE INDEX idx_messages_created_at ON messaging.messages (created_at DESC);
 CREATE INDEX messages_inbox ON messaging.messages (recipient_id, created_at DESC, id DESC);
 CREATE INDEX messages_sent ON messaging.messages (sender_id, created_at DESC, id DESC);
 CREATE INDEX messages_conversation ON messaging.messages (sender_id, recipient_id, created_at DESC, id DESC);
+-- What waits for phones: a few among very many, oldest first.
+CREATE INDEX messages_pending ON messaging.messages (recipient_id, created_at, id) WHERE status = 'pending_sync';
 -- 'simple': people write in many languages, and a word is found as it was written.
 CREATE INDEX messages_words ON messaging.messages USING gin (to_tsvector('simple', content));
 
@@ -130,7 +132,8 @@ CREATE TABLE messaging.contacts (
     user_type varchar(50) NOT NULL,
     is_active boolean NOT NULL
 );
-CREATE FUNCTION messaging.keep_contact() RETURNS trigger LANGUAGE plpgsql AS $$
+-- As its owner: a server that does not run this application changes users too, and its role may not write here.
+CREATE FUNCTION messaging.keep_contact() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 BEGIN
     INSERT INTO messaging.contacts AS c (id, username, name, user_type, is_active)
     VALUES (NEW.id, NEW.username, NEW.name, NEW.user_type, NEW.is_active)
