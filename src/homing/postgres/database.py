@@ -92,6 +92,7 @@ class Database:
         pool_size: int = 8,
         options: Mapping[str, str] | None = None,
         wait_seconds: float = POOL_WAIT_SECONDS,
+        idle_seconds: float = IDLE_SECONDS,
     ) -> None:
         """``options`` are session settings on top of ``SESSION``, for a pool with other habits (the pull's).
 
@@ -104,6 +105,7 @@ class Database:
         self._returning: set[asyncio.Task[None]] = set()
         self._size = pool_size
         self._wait_seconds = wait_seconds
+        self._idle_seconds = idle_seconds
         self._pool: AsyncConnectionPool[Connection] | None = None
 
     async def open(self) -> None:
@@ -117,7 +119,7 @@ class Database:
             min_size=0,
             max_size=self._size,
             max_waiting=POOL_WAITING_MAX,
-            max_idle=IDLE_SECONDS,
+            max_idle=self._idle_seconds,
             timeout=self._wait_seconds,
             # The pool doubles its pause up to this; short, so that it is back within seconds of the database.
             reconnect_timeout=self._wait_seconds,

@@ -50,7 +50,7 @@ def choose(place: str | Contradiction | None, audience: str | None) -> str | Con
     if isinstance(place, Contradiction):
         return place
     if audience is None:
-        return place or DEFAULT
+        return DEFAULT if place is None else place
     return audience if place is None or place == audience else Contradiction()
 
 
