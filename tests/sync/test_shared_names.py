@@ -6,36 +6,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
-import httpx
-import psycopg
 import pytest
 
 from homing.client import Client
 from homing.settings import Settings
 from tests.fixtures.accounts import PASSWORD, create_user
 from tests.fixtures.cluster import Cluster
-from tests.fixtures.server import serving
 from tests.sync.scene import Scene, create, delete, ok, problem, update
 
 APPS = ("tests.sync.shop", "tests.sync.stall")
 
 
 @pytest.fixture(scope="module")
-def settings(cluster: Cluster, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+def shop_settings(cluster: Cluster, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """The shop beside the stall."""
     url = cluster.create_database(template)
     yield Settings(database_url=url, data_dir=tmp_path_factory.mktemp("data"), apps=APPS, pool_size=4)
     cluster.drop_database(url)
-
-
-@pytest.fixture(scope="module")
-def scene(settings: Settings) -> Iterator[Scene]:
-    assert settings.database_url is not None
-    with (
-        serving(settings) as server,
-        httpx.Client(base_url=server.url, timeout=60) as http,
-        psycopg.connect(settings.database_url, autocommit=True) as conn,
-    ):
-        yield Scene(server, http, conn)
 
 
 def test_a_shared_name_is_sent_with_its_app_and_another_one_plain(scene: Scene) -> None:
@@ -164,9 +151,9 @@ def test_a_batch_sent_again_under_the_other_name_is_the_same_batch(scene: Scene)
     problem(other, 409, "reused_with_other_body")
 
 
-def test_the_client_keeps_them_apart(scene: Scene, settings: Settings, tmp_path: Path) -> None:
-    assert settings.database_url is not None
-    user, team = create_user(settings.database_url, "wilma", "WORKER"), str(uuid4())
+def test_the_client_keeps_them_apart(scene: Scene, shop_settings: Settings, tmp_path: Path) -> None:
+    assert shop_settings.database_url is not None
+    user, team = create_user(shop_settings.database_url, "wilma", "WORKER"), str(uuid4())
     scene.execute("INSERT INTO shop.members (team_id, user_id) VALUES (%s, %s)", team, user)
     theirs = scene.good(team, title="the shop's")
     client = Client(tmp_path / "wilma.db", scene.server.url)
