@@ -62,6 +62,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Tenants a node has open at once, besides the default one; of the idle ones, the least recently used is closed."""
     tenant_pool_size: Annotated[int, Meta(ge=1, le=100)] = 2
     """Connections per pool of a tenant other than the default one: two such pools act for clients, a third has one."""
+    maintenance: bool = True
+    """VACUUM each week, and bloated indexes rebuilt each month. False: somebody else does it."""
     migrate_tenants: bool = False
     """Bring a tenant's schema up to date when it is first used. Otherwise: homing tenants migrate."""
     limits: Limits = DEFAULT_LIMITS

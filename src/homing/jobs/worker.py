@@ -11,6 +11,7 @@ import logging
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
 from typing import Any, Generic, Literal
@@ -26,7 +27,7 @@ from procrastinate.jobs import Job as QueuedJob
 from homing.jobs.connector import IN_QUEUE, Connector
 from homing.jobs.task import C, HopelessError, Job, Task
 from homing.postgres.database import Database
-from homing.postgres.sql import execute, fetch_all, fetch_one, load
+from homing.postgres.sql import Connection, execute, fetch_all, fetch_one, load
 from homing.protocol.errors import Problem
 
 log = logging.getLogger("homing.jobs")
@@ -186,12 +187,23 @@ class Worker(Generic[C]):
                 await execute(conn, load(__package__, "note_failure"), params)
 
 
-async def find_next(conn: Any, tasks: Sequence[Task[Any]], *, now: datetime) -> float:
-    """Seconds until there is something to do in this database; 0.0: now."""
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """``seconds`` until there is something to do. ``waiting``: jobs whose time has come, the oldest of them for
+    ``oldest_seconds``; ``dead``: jobs that somebody must look at."""
+
+    seconds: float
+    waiting: int
+    oldest_seconds: float
+    dead: int
+
+
+async def look_ahead(conn: Connection, tasks: Sequence[Task[Any]], *, now: datetime) -> Outlook:
+    """What there is to do in this database, without beginning with it."""
     params = {"names": [task.name for task in tasks], "now": now, "lease": LEASE_SECONDS}
     row = await fetch_one(conn, load(__package__, "find_next"), params)
     assert row is not None
-    return max(0.0, float(row[0] or 0.0))
+    return Outlook(max(0.0, float(row[0] or 0.0)), int(row[1]), float(row[2]), int(row[3]))
 
 
 class _Taker(procrastinate.worker.Worker):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from homing.jobs.worker import Outlook
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
@@ -26,6 +28,21 @@ class Metrics:
             registry=self.registry,
             buckets=SECONDS,
         )
+        self._jobs = Counter(
+            "homing_jobs", "Tries of jobs: done, failed, dead.", ("task", "outcome"), registry=self.registry
+        )
+        self._job_seconds = Histogram(
+            "homing_job_seconds",
+            "Time of one try.",
+            ("task",),
+            registry=self.registry,
+            buckets=(*SECONDS, 120.0, 600.0),
+        )
+        self._waiting = Gauge("homing_jobs_waiting", "Jobs whose time has come.", ("tenant",), registry=self.registry)
+        self._oldest = Gauge(
+            "homing_jobs_oldest_seconds", "How long the oldest of them waits.", ("tenant",), registry=self.registry
+        )
+        self._dead = Gauge("homing_jobs_dead", "Jobs that somebody must look at.", ("tenant",), registry=self.registry)
         self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def count(self, route: str, method: str, status: int, seconds: float) -> None:
@@ -36,6 +53,20 @@ class Metrics:
             self._known[key] = known
         known[0].inc()
         known[1].observe(seconds)
+
+    def count_job(self, task: str, outcome: str, seconds: float) -> None:
+        self._jobs.labels(task, outcome).inc()
+        self._job_seconds.labels(task).observe(seconds)
+
+    def note_jobs(self, tenant: str, outlook: Outlook) -> None:
+        """What a tenant's queue was like when this node last looked at it."""
+        self._waiting.labels(tenant).set(outlook.waiting)
+        self._oldest.labels(tenant).set(outlook.oldest_seconds)
+        self._dead.labels(tenant).set(outlook.dead)
+
+    def forget_jobs(self, tenant: str) -> None:
+        for gauge in (self._waiting, self._oldest, self._dead):
+            gauge.remove(tenant)
 
     def page(self) -> bytes:
         """The text format of Prometheus."""

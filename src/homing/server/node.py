@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -116,6 +116,8 @@ class Node:
         self.clock = clock
         self.opened = self.failed = self.closed = 0
         """How often, since the start: for the metrics."""
+        self.uses: Counter[str] = Counter()
+        """Tenant → how many leases of it began and ended: who looks after tenants in use compares."""
         self._open: OrderedDict[str, _Open] = OrderedDict()
         """The least recently used first."""
         self._opening: dict[str, asyncio.Task[None]] = {}
@@ -137,9 +139,11 @@ class Node:
             yield self.default
             return
         held = await self._take(name)
+        self.uses[name] += 1
         try:
             yield held.tenant
         finally:
+            self.uses[name] += 1
             held.leases -= 1
             if held.leases == 0:
                 held.idle.set()

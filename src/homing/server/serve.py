@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import signal
 import socket
 from asyncio import TimerHandle
@@ -21,11 +22,11 @@ from homing.protocol.errors import Problem
 from homing.protocol.limits import Limits
 from homing.protocol.live import INCOMING_BYTES_MAX
 from homing.server.app import create_app
-from homing.server.daily import every_day
 from homing.server.live_socket import SocketProtocol
 from homing.server.node import open_node
 from homing.server.problems import MEDIA_TYPE, body_of
 from homing.server.routes.live import GOODBYE
+from homing.server.working import Working
 from homing.settings import Settings
 
 log = logging.getLogger("homing.server")
@@ -182,16 +183,32 @@ class _Server(uvicorn.Server):
 def run(settings: Settings, *, migrating: bool = True) -> None:
     """Serve until a signal says stop; what is being answered is finished first."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    raise_file_limit()
     uvloop.run(_serve(settings, migrating))
+
+
+def raise_file_limit() -> None:
+    """Every live connection is an open file, and systems begin with a thousand: take as many as are allowed."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _serve(settings: Settings, migrating: bool) -> None:
     async with open_node(settings, migrating=migrating) as node:
         if not await users.exist(node.default.database):
             log.info("there is no user yet; make the first: homing users create --login you@example.org --role OWNER")
-        server = _Server(configure(create_app(node), host=settings.host, port=settings.port))
-        rounds = asyncio.create_task(every_day(node))
+        app = create_app(node)
+        server = _Server(configure(app, host=settings.host, port=settings.port))
+        working = asyncio.create_task(Working(node, app.state.metrics).run(), name="jobs")
+        working.add_done_callback(_say_why)
         try:
             await server.serve()
         finally:
-            rounds.cancel()
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+
+
+def _say_why(working: asyncio.Task[None]) -> None:
+    """Jobs wait for their database, whatever happens to it: that they end before the server is a mistake of ours."""
+    if not working.cancelled() and (error := working.exception()) is not None:
+        log.error("no jobs any more at this node, restart it", exc_info=error)

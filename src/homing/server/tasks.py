@@ -1,0 +1,45 @@
+"""The jobs of every tenant: what the server does by itself, and what its applications add (``JOBS``)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import timedelta
+from types import ModuleType
+
+from homing.jobs import Job, Task
+from homing.server import upkeep
+from homing.server.daily import daily_round
+from homing.server.tenant import Tenant
+from homing.settings import Settings
+
+log = logging.getLogger("homing.jobs")
+
+
+async def _daily(tenant: Tenant, _: Job) -> None:
+    log.info("daily round of tenant %s: %s", tenant.name, await daily_round(tenant))
+
+
+async def _vacuum(tenant: Tenant, _: Job) -> None:
+    await upkeep.vacuum(tenant.engine.owner)
+
+
+async def _reindex(tenant: Tenant, _: Job) -> None:
+    schemas = sorted({"homing", *(app.schema for app in tenant.apps)})
+    for done in await upkeep.reindex(tenant.engine.owner, schemas=schemas):
+        log.info("rebuilt index %s of tenant %s: %d bytes, before %d", done.index, tenant.name, done.after, done.before)
+
+
+DAILY = Task(name="homing.daily", run=_daily, every=timedelta(days=1), seconds=1800, tries=20)
+VACUUM = Task(name="homing.vacuum", run=_vacuum, every=timedelta(days=7), seconds=4 * 3600, tries=3)
+REINDEX = Task(name="homing.reindex", run=_reindex, every=timedelta(days=30), seconds=8 * 3600, tries=3)
+
+
+def tasks_of(settings: Settings, modules: Mapping[str, ModuleType]) -> list[Task[Tenant]]:
+    """Every kind of job there is for a tenant with these applications."""
+    found: list[Task[Tenant]] = [DAILY]
+    if settings.maintenance:
+        found += [VACUUM, REINDEX]
+    for module in modules.values():
+        found += getattr(module, "JOBS", ())
+    return found
