@@ -9,21 +9,26 @@ import threading
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from cyclopts import Parameter
 from rich.console import Console
 
-from homing.cli._demo import penguins, sample, season, show
+from homing.cli._demo import conversation, penguins, sample, season, show
 from homing.cli._demo.office import ensure_office
 from homing.cli._demo.serving import serving
 from homing.cli._shell import Json, reported
 from homing.server.tenant import Tenant
 from homing.settings import Settings
 
+APPS = ("fieldwork", "messaging")
+"""Every application that ships."""
+
 
 def command(
+    which: Literal["fieldwork", "messaging"] = "fieldwork",
+    /,
     *,
     scenario: bool = False,
     data: Annotated[Path, Parameter(help="Folder of the demo's server.")] = Path("data/demo"),
@@ -31,18 +36,22 @@ def command(
     seed: int = 1,
     json: Json = False,
 ) -> None:
-    """Serve sample data on this machine and print what to try; or play a field season and prove that all devices agree.
+    """Serve sample data on this machine and print what to try; or play a scenario and prove that all devices agree.
 
     Parameters
     ----------
+    which
+        What to play with --scenario: fieldwork is a season on three islands, messaging a conversation between an office
+        and five phones.
     scenario
-        Play the season, on a server of its own that is removed afterwards.
+        Play it, on a server of its own that is removed afterwards.
     port
         Port to listen on; another one where it is taken.
     seed
-        Another seed is another season: other days with signal, other losses.
+        Another seed is another course of events: other days with signal, other losses.
     """
-    raise SystemExit(reported(lambda: _season(seed, as_json=json) if scenario else _demo(data, port)))
+    plays = {"fieldwork": _season, "messaging": _conversation}
+    raise SystemExit(reported(lambda: plays[which](seed, as_json=json) if scenario else _demo(data, port)))
 
 
 def _demo(data: Path, port: int) -> int:
@@ -61,7 +70,7 @@ def _demo(data: Path, port: int) -> int:
         made.append(await ensure_office(tenant))
 
     console.print("Starting PostgreSQL and the server …")
-    with serving(_settings(data, port), prepare) as url:
+    with serving(_settings(data, port, APPS), prepare) as url:
         if made[0]:
             sample.fill(url)
         sys.stdout.write(sample.welcome(url))
@@ -88,7 +97,7 @@ def _season(seed: int, *, as_json: bool) -> int:
 
     with (
         TemporaryDirectory(prefix="homing-demo-") as folder,
-        serving(_settings(Path(folder), 0), prepare) as url,
+        serving(_settings(Path(folder), 0, ("fieldwork",)), prepare) as url,
         season.silent() if as_json else show.told(console) as (tell, step),
     ):
         outcome = season.play(url, where[0], every, seed=seed, tell=tell, step=step)
@@ -99,7 +108,28 @@ def _season(seed: int, *, as_json: bool) -> int:
     return 0 if outcome.ok else 1
 
 
-def _settings(data: Path, port: int) -> Settings:
+def _conversation(seed: int, *, as_json: bool) -> int:
+    console = Console(stderr=as_json)
+    where: list[str] = []
+
+    async def prepare(tenant: Tenant) -> None:
+        await ensure_office(tenant)
+        where.append(tenant.database.url)
+
+    with (
+        TemporaryDirectory(prefix="homing-demo-") as folder,
+        serving(_settings(Path(folder), 0, APPS), prepare) as url,
+        season.silent() if as_json else show.told(console, "conversation", "hours") as (tell, step),
+    ):
+        outcome = conversation.play(url, where[0], seed=seed, tell=tell, step=step)
+    if as_json:
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(outcome)).decode() + "\n")
+    else:
+        show.show_conversation(console, outcome)
+    return 0 if outcome.ok else 1
+
+
+def _settings(data: Path, port: int, apps: tuple[str, ...]) -> Settings:
     """The environment's, but on this machine only: the demo's passwords are printed for everybody to see."""
     given = Settings.read(os.environ)
     return msgspec.structs.replace(
@@ -110,5 +140,5 @@ def _settings(data: Path, port: int) -> Settings:
         port=port,
         base_url=None,
         media_url=None,
-        apps=("fieldwork",),
+        apps=apps,
     )

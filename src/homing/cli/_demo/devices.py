@@ -86,7 +86,7 @@ def devices(url: str, folder: Path, carried: dict[str, str], *, seed: int) -> It
             line = LossyLine(Random(f"{seed} {name}"))  # noqa: S311 - a season that can be played again
             http = stack.enter_context(httpx.Client(transport=line, timeout=30))
             path = folder / f"{name}.sqlite"
-            replica = Replica(path, new_id=_ids(name).__next__)
+            replica = Replica(path, new_id=ids(name).__next__)
             # Nobody waits for a bad line here: the days between are what a season's devices wait for.
             client = stack.enter_context(Client(replica, url, http=http, sleep=lambda _: None))
             line.good = True
@@ -96,7 +96,7 @@ def devices(url: str, folder: Path, carried: dict[str, str], *, seed: int) -> It
         yield made
 
 
-def _ids(name: str) -> Iterator[str]:
+def ids(name: str) -> Iterator[str]:
     """The first id that a replica makes is its own: a name that people can tell from the others."""
     yield name
     while True:

@@ -31,7 +31,20 @@ SCOPES: Mapping[str, LiteralString] = {
     f" FROM fieldwork.submission_media m WHERE {_MINE} OR m.team_id IN {_TEAMS} OR m.author_id = %(user)s",
     "meter": f"SELECT m.* FROM fieldwork.meters m WHERE {_MINE} OR m.team_id IN {_TEAMS}",
 }
-"""What each user may see of each table, as this demo means it."""
+"""What each user may see of each table of fieldwork, as this demo means it."""
+
+_WRITTEN_WITH = (
+    "(SELECT p.sender_id FROM messaging.messages p WHERE p.recipient_id = %(user)s"
+    " UNION SELECT p.recipient_id FROM messaging.messages p WHERE p.sender_id = %(user)s)"
+)
+
+MESSAGING: Mapping[str, LiteralString] = {
+    "message": "SELECT m.* FROM messaging.messages m WHERE %(user)s IN (m.sender_id, m.recipient_id)",
+    "contact": "SELECT c.* FROM messaging.contacts c WHERE c.user_type = 'web' OR c.id = %(user)s"
+    " OR (SELECT o.user_type FROM homing.users o WHERE o.id = %(user)s) = 'web'"
+    f" OR c.id IN {_WRITTEN_WITH}",
+}
+"""And of messaging."""
 
 _NEVER_TRAVEL = frozenset({"changed", "draft_schema", "place", "lat", "lon"})
 
@@ -44,14 +57,14 @@ class Proof:
     wrong: tuple[str, ...]
 
 
-def prove(database_url: str, user_id: str, replica: Path) -> Proof:
+def prove(database_url: str, user_id: str, replica: Path, *, scopes: Mapping[str, LiteralString] = SCOPES) -> Proof:
     """Compare a replica file with the scopes of its user, all tables in one snapshot of the database."""
     rows: dict[str, int] = {}
     wrong: list[str] = []
     held = read_replica(replica)
     with psycopg.connect(database_url, row_factory=dict_row) as conn:
         conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        for resource_type, query in SCOPES.items():
+        for resource_type, query in scopes.items():
             due = {}
             for row in conn.execute(query, {"user": UUID(user_id)}):
                 version = row.pop("row_version" if resource_type == "mobile_form" else "version")

@@ -82,9 +82,28 @@ def fill(url: str) -> None:
             desk.call("PATCH", f"/meters/{meter}", {"reading": reading})
         first = desk.call("GET", "/submissions", limit=1)["items"][0]["id"]
         desk.call("POST", f"/submissions/{first}/review", {"status": "approved", "notes": "Thank you."})
+        if _has_messaging(desk):
+            _write_letters(desk, url)
     with at_desk(url, "ana", device_id=TABLET) as tablet:
         about = {"device_id": TABLET, "device_type": "tablet", "os_version": "14", "app_version": "1.0.0"}
         tablet.call("POST", "/mobile/devices", about)
+
+
+def _has_messaging(desk: Desk) -> bool:
+    return any(app["name"] == "messaging" for app in desk.call("GET", "/auth/me")["apps"])
+
+
+def _write_letters(desk: Desk, url: str) -> None:
+    office = desk.call("GET", "/auth/me")["user"]["id"]
+    for login, island in PEOPLE.items():
+        with at_desk(url, login) as field:
+            words = f"Good morning from {island}. The generator runs."
+            field.call("POST", "/messages", {"recipient_id": office, "content": words})
+    desk.call("POST", "/messages", {"recipient_id": _user(desk, "ben"), "content": "The ship comes on Friday."})
+
+
+def _user(desk: Desk, login: str) -> str:
+    return str(next(each["id"] for each in desk.call("GET", "/users")["items"] if each["username"] == login))
 
 
 def _write_down(field: Desk, island: str, number: int, individual: str, measured: dict[str, Any]) -> None:
@@ -113,9 +132,12 @@ def _meter(desk: Desk) -> str:
 
 
 def to_try(url: str) -> list[Try]:
-    """The five things, with the real ids of the server at ``url``. They are pasted in this order."""
+    """Five things, and with messaging two more, with the real ids of the server at ``url``. They are pasted in this
+    order."""
     with at_desk(url) as desk:
         meter = _meter(desk)
+        ana = _user(desk, "ana")
+        messaging = _has_messaging(desk)
     api = f"{url}/api/v1"
     curl = r"curl -sw '\n'"  # answers end without a line end, and the prompt would follow at once
     take = """sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/'"""
@@ -124,7 +146,7 @@ def to_try(url: str) -> list[Try]:
         '{"study": "PAL0708", "sample": 99, "species": "Gentoo penguin (Pygoscelis papua)", "island": "Torgersen",'
         ' "individual": "N99A1", "egg_date": "2007-12-03", "body_mass_g": 5400}'
     )
-    return [
+    steps = [
         Try(
             "Be the office: sign in, and see on a map what the teams sent",
             f"OFFICE=$(curl -s {api}/auth/login {json} \\\n"
@@ -160,19 +182,42 @@ def to_try(url: str) -> list[Try]:
             f'{curl} {api}/meters/{meter} -H "Authorization: Bearer $OFFICE"',
         ),
     ]
+    if messaging:
+        steps += [
+            Try(
+                "Write to Ana as the office: the message waits for her tablet (pending_sync)",
+                f'MESSAGE=$(curl -s {api}/messages {json} -H "Authorization: Bearer $OFFICE" \\\n'
+                f"""  -d '{{"recipient_id": "{ana}", "content": "How are the penguins?"}}' \\\n"""
+                """  | sed 's/^{"id":"\\([^"]*\\)".*/\\1/')\n"""
+                f'{curl} {api}/messages/$MESSAGE -H "Authorization: Bearer $OFFICE"',
+            ),
+            Try(
+                "Pull and ack as Ana's tablet: now it is there (synced); and let Ana read it (read)",
+                f"TOKEN=$(curl -s {api}/mobile/sync/pull {json} -H \"Authorization: Bearer $ANA\" -d '{{}}' \\\n"
+                """  | sed 's/.*"next_token":"\\([^"]*\\)".*/\\1/')\n"""
+                f'curl -s -o /dev/null {api}/mobile/sync/ack {json} -H "Authorization: Bearer $ANA" \\\n'
+                """  -d "{\\"ack_token\\": \\"$TOKEN\\"}"\n"""
+                f'{curl} {api}/messages/$MESSAGE -H "Authorization: Bearer $OFFICE"\n'
+                f'{curl} -X POST {api}/messages/$MESSAGE/read -H "Authorization: Bearer $ANA"',
+            ),
+        ]
+    return steps
 
 
 def welcome(url: str) -> str:
     """What a person sees first."""
     people = ", ".join(f"{login} ({island})" for login, island in PEOPLE.items())
+    tries = to_try(url)
+    count = {5: "Five", 7: "Seven"}[len(tries)]
     steps = "\n\n".join(
-        f"{number}. {each.title}:\n\n{textwrap.indent(each.command, '')}" for number, each in enumerate(to_try(url), 1)
+        f"{number}. {each.title}:\n\n{textwrap.indent(each.command, '')}" for number, each in enumerate(tries, 1)
     )
     return (
         f"\nHoming serves {url}\n\n"
         f"  the office   {OFFICE}\n"
         f"  in the field {people}\n"
         f"  password     {PASSWORD}   (of all of them; this server answers on this machine only)\n\n"
-        "Five things to try, in this order (a token lasts ten minutes; then begin again with 1. and 2.):\n\n"
-        f"{steps}\n\nStop with Ctrl-C. The data stay; `homing demo --scenario` plays a whole season.\n"
+        f"{count} things to try, in this order (a token lasts ten minutes; then begin again with 1. and 2.):\n\n"
+        f"{steps}\n\nStop with Ctrl-C. The data stay; `homing demo --scenario` plays a whole season,\n"
+        "`homing demo --scenario messaging` a conversation.\n"
     )

@@ -200,11 +200,11 @@ def _weigh_wrongly(season: Season) -> None:
     device, row_id = _write_down(season, each, body_mass_g=each.data["body_mass_g"] / 1000)
     device.settle()
     refused = [verdict for verdict in device.replica.refused() if verdict.row_id == row_id]
-    _must(len(refused) == 1, f"{device.name}: {len(refused)} edits refused instead of one")
+    must(len(refused) == 1, f"{device.name}: {len(refused)} edits refused instead of one")
     season.tell(f"{device.name}: refused, because {refused[0].error}")
     device.replica.retry(refused[0].op, {**refused[0].payload, "data": dict(each.data)})
     device.settle()
-    _must(not device.replica.refused(), f"{device.name}: refused again")
+    must(not device.replica.refused(), f"{device.name}: refused again")
     season.tell(f"{device.name}: corrected on the device and sent again")
 
 
@@ -224,11 +224,11 @@ def _correct_the_same(season: Season) -> None:
     _update_data(tom, second, culmen_length_mm=40.3)
     ana.settle()
     tom.settle()
-    _must(tom.tally.merged == 1, f"{tom.tally.merged} of Tom's edits merged instead of one")
-    _must(tom.tally.conflicts == 1, f"{tom.tally.conflicts} of Tom's edits in conflict instead of one")
+    must(tom.tally.merged == 1, f"{tom.tally.merged} of Tom's edits merged instead of one")
+    must(tom.tally.conflicts == 1, f"{tom.tally.conflicts} of Tom's edits in conflict instead of one")
     season.tell("anas-tablet and toms-phone changed the same penguin: different fields, merged")
     pending = season.desk.call("GET", "/mobile/conflicts", resolution="pending")["items"]
-    _must(len(pending) == 1, f"{len(pending)} conflicts wait for the office instead of one")
+    must(len(pending) == 1, f"{len(pending)} conflicts wait for the office instead of one")
     middle = {**_row(ana, second)["data"], "culmen_length_mm": 40.2}
     season.desk.call(
         "POST",
@@ -237,7 +237,7 @@ def _correct_the_same(season: Season) -> None:
     )
     for device in (ana, tom):
         device.settle()
-        _must(_row(device, second)["data"] == middle, f"{device.name} did not get the office's decision")
+        must(_row(device, second)["data"] == middle, f"{device.name} did not get the office's decision")
     season.tell("and the same field of another: a conflict; the office decided for the mean, both have it")
 
 
@@ -250,9 +250,9 @@ def _read_the_meter(season: Season) -> None:
     season.desk.call("PATCH", f"/meters/{meter['id']}", {"notes": "Fuel comes on Friday.", "tags": ["diesel"]})
     before = eva.tally.merged
     eva.settle()
-    _must(eva.tally.merged == before + 1, "the reading did not merge with the office's note")
+    must(eva.tally.merged == before + 1, "the reading did not merge with the office's note")
     shown = season.desk.call("GET", f"/meters/{meter['id']}")
-    _must((shown["reading"], shown["notes"]) == (412.5, "Fuel comes on Friday."), "the meter lost one of two changes")
+    must((shown["reading"], shown["notes"]) == (412.5, "Fuel comes on Friday."), "the meter lost one of two changes")
     season.tell("evas-phone's reading and the office's note on one generator: merged")
 
 
@@ -263,7 +263,7 @@ def _lose_a_phone(season: Season) -> None:
     season.desk.call("PATCH", f"/mobile/devices/{row['id']}", {"status": "revoked", "reason": "lost at sea"})
     while not tom.wiped:
         tom.sync()
-    _must(not tom.path.exists(), "the revoked phone kept its replica")
+    must(not tom.path.exists(), "the revoked phone kept its replica")
     season.tell("toms-phone was lost and revoked: it removed everything it held at its next contact")
 
 
@@ -274,7 +274,7 @@ def _move(season: Season) -> None:
     season.desk.call("PUT", f"/teams/{season.teams['Dream']}/members/{season.users['eva']}")
     eva.settle()
     gone, came = eva.tally.removed - removed, eva.tally.received - received
-    _must(gone > 0 and came > 0, f"Eva moved, and {gone} rows left and {came} came")
+    must(gone > 0 and came > 0, f"Eva moved, and {gone} rows left and {came} came")
     season.tell(f"eva moved from Biscoe to Dream: {gone} rows left her phone, {came} came; what she wrote stayed")
 
 
@@ -302,8 +302,8 @@ def _come_home(season: Season) -> None:
         pass
     for device in home:
         report = device.client.sync(verify=True)
-        _must(report.ok and report.verified is True, f"{device.name}: the server's digests differ: {report.repaired}")
-        _must(not device.replica.check(), f"{device.name}: the replica is not what its own base and outbox make it")
+        must(report.ok and report.verified is True, f"{device.name}: the server's digests differ: {report.repaired}")
+        must(not device.replica.check(), f"{device.name}: the replica is not what its own base and outbox make it")
 
 
 def _prove(season: Season, database_url: str, observed: int) -> Outcome:
@@ -332,7 +332,7 @@ def _prove(season: Season, database_url: str, observed: int) -> Outcome:
     stored = _stored(database_url)
     lost = sum(result.requests_lost + result.answers_lost for result in results)
     # A season without losses would prove nothing about retries.
-    _must(sum(result.answers_lost for result in results) > 10, f"only {lost} messages were lost")
+    must(sum(result.answers_lost for result in results) > 10, f"only {lost} messages were lost")
     return Outcome(
         ok=stored == observed and all(result.equal for result in results),
         observations=observed,
@@ -376,7 +376,8 @@ def _update_data(device: Device, row_id: str, **changed: Any) -> None:
     device.replica.update("submission", row_id, data={**_row(device, row_id)["data"], **changed})
 
 
-def _must(true: bool, otherwise: str) -> None:
+def must(true: bool, otherwise: str) -> None:
+    """Raises RuntimeError, saying ``otherwise``."""
     if not true:
         raise RuntimeError(otherwise)
 
