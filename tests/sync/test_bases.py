@@ -210,6 +210,7 @@ def test_create_edit_and_delete_in_one_batch(scene: Scene) -> None:
         update("shelf", own, 3, name="too late"),
         delete("shelf", own, 3),
         create("shelf", id=own, team_id=device.team, name="again"),
+        {**create("shelf", id=own, team_id=device.team, name="again"), "base": {"none": True}},
     )
     assert [outcome(result) for result in results] == [
         ("ok", None, 1, False),
@@ -218,9 +219,10 @@ def test_create_edit_and_delete_in_one_batch(scene: Scene) -> None:
         ("ok", None, 3, False),
         ("conflict", "deleted", None, False),
         ("ok", None, None, False),
-        ("ok", None, 1, False),
+        ("conflict", "deleted", None, False),
+        ("ok", None, 4, False),
     ]
-    assert scene.rows("SELECT name, size, version FROM shop.shelves WHERE id = %s", own) == [("again", None, 1)]
+    assert scene.rows("SELECT name, size, version FROM shop.shelves WHERE id = %s", own) == [("again", None, 4)]
 
 
 def test_a_row_made_again_has_a_history_of_its_own(scene: Scene) -> None:
@@ -230,10 +232,10 @@ def test_a_row_made_again_has_a_history_of_its_own(scene: Scene) -> None:
     for n in range(4):
         office.push(update("shelf", own, n + 1, name=f"first life {n}"))
     office.push(delete("shelf", own))
-    office.push(create("shelf", id=own, team_id=device.team, name="second life"))
-    office.push(update("shelf", own, 1, size=2))
-    (result,) = device.push(update("shelf", own, 1, name="ours"))
-    assert outcome(result) == ("ok", None, 3, True)
+    office.push({**create("shelf", id=own, team_id=device.team, name="second life"), "base": {"none": True}})
+    office.push(update("shelf", own, 6, size=2))
+    (result,) = device.push(update("shelf", own, 6, name="ours"))
+    assert outcome(result) == ("ok", None, 8, True)
     assert scene.rows("SELECT name, size FROM shop.shelves WHERE id = %s", own) == [("ours", 2)]
 
 
@@ -275,3 +277,67 @@ def test_somebody_who_writes_past_the_api_counts(scene: Scene) -> None:
         ("conflict", "version_conflict", 2, False),
         ("ok", None, 3, True),
     ]
+
+
+def test_the_id_of_a_deleted_row_is_not_given_to_another(scene: Scene) -> None:
+    """B12. An edit of the former row would pass for an edit of the new one: both begin at version 1."""
+    office, device = scene.office(), scene.person()
+    colleague, stranger = scene.person(team=device.team), scene.person()
+    shelf = scene.shelf(device.team)
+    office.push(delete("shelf", shelf, 1))
+    again = create("shelf", "again", id=shelf, team_id=device.team, name="again")
+    told = {
+        "client_temp_id": "again",
+        "status": "conflict",
+        "server_id": shelf,
+        "code": "deleted",
+        "error": "The row was deleted; the edit is kept for the office.",
+    }
+    for n, items in enumerate(([again], [again, create("shelf", team_id=device.team, name="")])):  # fast and careful
+        sender = (device, colleague)[n]
+        result = sender.push(*items)[0]
+        conflict = result.pop("conflict_id")
+        assert result == {"index": 0, **told}
+        shown = ok(office.get(f"/mobile/conflicts/{conflict}"))
+        assert (shown["action"], shown["code"], shown["server_payload"]) == ("create", "deleted", None)
+    # To somebody who may not have seen the row, it is an id like any other.
+    theirs = scene.shelf(device.team)
+    office.push(delete("shelf", theirs, 1))
+    pairs = [
+        stranger.push(create("shelf", id=key, team_id=stranger.team, name="x"))[0] for key in (theirs, str(uuid4()))
+    ]
+    assert [without(result, "server_id") for result in pairs] == [
+        {"index": 0, "client_temp_id": None, "status": "ok", "server_version": 1}
+    ] * 2
+
+
+def test_a_row_that_comes_back_goes_on_counting(scene: Scene) -> None:
+    office, device = scene.office(), scene.person()
+    colleague = scene.person(team=device.team)
+    shelf = scene.shelf(device.team, size=1)
+    scene.execute("UPDATE shop.shelves SET size = 2 WHERE id = %s", shelf)
+    _, token = colleague.pull()
+    office.push(delete("shelf", shelf, 2))
+    back = {**create("shelf", id=shelf, team_id=device.team, name="back"), "base": {"none": True}}
+    (result,) = device.push(back)
+    assert result == {
+        "index": 0,
+        "client_temp_id": None,
+        "status": "ok",
+        "server_id": shelf,
+        "server_version": 3,
+    }
+    (late,) = colleague.push(update("shelf", shelf, 2, name="an edit of the former one"))
+    assert (late["status"], late["code"], late["server_version"]) == ("conflict", "version_conflict", 3)
+    ((change,), _) = colleague.pull(token)
+    assert (change["id"], change["action"], change["server_version"]) == (shelf, "update", 3)
+
+
+def test_the_office_decides_whether_a_deleted_row_is_made_again(scene: Scene) -> None:
+    office, device = scene.office(), scene.person()
+    shelf = scene.shelf(device.team, size=4)
+    office.push(delete("shelf", shelf, 1))
+    (result,) = device.push(create("shelf", id=shelf, team_id=device.team, name="again"))
+    answer = ok(office.post(f"/mobile/conflicts/{result['conflict_id']}/resolve", {"resolution": "accept_client"}))
+    assert answer["resolved_version"] == 2
+    assert scene.rows("SELECT name, size, version FROM shop.shelves WHERE id = %s", shelf) == [("again", None, 2)]

@@ -258,7 +258,7 @@ def test_a_deleted_row_comes_back_by_accept_client(scene: Scene) -> None:
     assert (shown["code"], shown["server_payload"], shown["fields"]) == ("deleted", None, ["name"])
     answer = ok(office.post(f"/mobile/conflicts/{result['conflict_id']}/resolve", {"resolution": "accept_client"}))
     ((change,), _) = colleague.pull(token)
-    assert (change["id"], change["action"], change["payload"]) == (shelf, "create", answer["resolved_payload"])
+    assert (change["id"], change["action"], change["payload"]) == (shelf, "update", answer["resolved_payload"])
     assert {name: change["payload"][name] for name in ("name", "size", "rent", "tags", "plan")} == {
         "name": "ours",
         "size": 4,

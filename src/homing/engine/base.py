@@ -29,7 +29,7 @@ class Standing:
     """A row as it stands in this batch: as it was locked, and then as the batch's own edits leave it.
 
     ``values``: wire values, None when the row does not exist. ``version`` is what it will be when all is written.
-    ``left``: it is gone, and the caller's scopes held it.
+    ``left``: it is gone, and the caller's scopes held it; of a create, what was there before it under its key.
     """
 
     values: dict[str, Any] | None
@@ -83,6 +83,7 @@ class Readers:
         self._rows: dict[int, Statement] = {}
         self._history: dict[int, Statement] = {}
         self._left: dict[int, Statement] = {}
+        self._former: dict[int, Statement] = {}
         self._ids: dict[int, Statement] = {}
 
     def rows(self, table: BoundTable) -> Statement:
@@ -121,6 +122,29 @@ class Readers:
                 )
             )
         return self._left[table.id]
+
+    def former(self, table: BoundTable) -> Statement:
+        """Which of ``ids`` were rows that are deleted now, and as such in scopes that ``user`` holds. From the history,
+        which is found by row: a device may hold thousands of scopes."""
+        if table.id not in self._former:
+            self._former[table.id] = Statement(
+                sql.SQL(
+                    "SELECT DISTINCT h.row_id FROM homing.history AS h"
+                    " CROSS JOIN LATERAL (SELECT jsonb_object_agg(c.key, c.value -> 0) AS old"
+                    " FROM jsonb_each(h.changes) AS c) AS o"
+                    " CROSS JOIN LATERAL jsonb_populate_record(NULL::{table}, o.old) AS r"
+                    " WHERE h.table_id = {id} AND h.row_id = ANY (%(ids)s::text[]) AND h.action = 'delete'"
+                    " AND (SELECT {held} FROM (SELECT r.*) AS homing_row)"
+                    " AND NOT EXISTS (SELECT FROM {table} AS t WHERE t.{key} = h.row_id::{type})"
+                ).format(
+                    id=sql.Literal(table.id),
+                    table=table.qualified,
+                    held=table.held_sql(),
+                    key=sql.Identifier(table.key.name),
+                    type=sql.SQL(table.key_type),
+                )
+            )
+        return self._former[table.id]
 
     def history(self, table: BoundTable) -> Statement:
         """What happened to each wanted row since its base: n, the base row's payload, the entries."""

@@ -112,7 +112,8 @@ async def _try(conn: Connection, meeting: Meeting, work: Work) -> None:
     await conn.execute("RELEASE SAVEPOINT homing_item")
     advance(meeting, work, outcome)
     assert work.verdict is not None
-    work.verdict.version = result.version
+    assert result.version is not None
+    work.verdict.version = meeting.standing(work).version = result.version
 
 
 async def _effects_alone(conn: Connection, meeting: Meeting, work: Work) -> None:

@@ -268,8 +268,8 @@ async def _write(
     elif exists:
         item = {"action": "update", "payload": {"id": row_id, **members}, "base": {"none": True}}
     elif code == "deleted":
-        old = await _last_values(conn, table, row_id)
-        item = {"action": "create", "payload": {**old, **members, "id": row_id}}
+        old = {} if action == "create" else await _last_values(conn, table, row_id)
+        item = {"action": "create", "payload": {**old, **members, "id": row_id}, "base": {"none": True}}
     else:
         raise Problem("state_conflict", "The row is gone.")
     work = await write_one(engine, conn, caller, table, item)

@@ -23,7 +23,10 @@ from homing.protocol.token import Snapshot
 
 @dataclass(frozen=True, slots=True)
 class Create:
+    """``revives``: a row of this key was deleted, and it is meant to come back."""
+
     values: dict[str, Any]
+    revives: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,7 @@ def decide(
     assert table is not None
     assert item is not None
     if item.action == "create":
-        return _decide_create(edit, standing, rights)
+        return _decide_create(item, edit, standing, rights)
     if standing.values is None:
         if standing.left and item.action == "delete":
             return Nothing()
@@ -110,12 +113,15 @@ def decide(
     return _decide_change(work, edit, standing, table, item, device=device, seen=seen, history=history)
 
 
-def _decide_create(edit: Edit, standing: Standing, rights: Rights) -> Outcome:
+def _decide_create(item: Item, edit: Edit, standing: Standing, rights: Rights) -> Outcome:
     if rights.create is None:
         return Refused("forbidden", "this role may not create such rows")
     if standing.values is not None:
         return Conflict("exists", (), None)
-    return Create(edit.values)
+    based_on_nothing = item.base is not None and item.base.none
+    if standing.left and not based_on_nothing:
+        return Conflict("deleted", tuple(edit.values), None)
+    return Create(edit.values, revives=standing.left)
 
 
 def _decide_change(

@@ -82,6 +82,7 @@ def plan(meeting: Meeting, works: Sequence[Work]) -> list[Group]:
             -place if group.kind == "delete" else place,
             group.columns,
             tuple(sorted(group.supplied)),
+            group.revives,
         )
         advance(meeting, work, outcome)
         row.version = standing.version
@@ -160,7 +161,13 @@ def to_write(work: Work, outcome: decide.Create | decide.Update | decide.Delete)
     kind: write.Kind = "create" if isinstance(outcome, decide.Create) else "update"
     columns = tuple(sorted(members))
     return (
-        Group(table, kind, columns, frozenset(given) & frozenset(columns)),
+        Group(
+            table,
+            kind,
+            columns,
+            frozenset(given) & frozenset(columns),
+            revives=isinstance(outcome, decide.Create) and outcome.revives,
+        ),
         Row(work.row_id, write.doc(work.row_id, members)),
     )
 

@@ -59,6 +59,8 @@ class Work:
     members: dict[str, msgspec.Raw] = field(default_factory=dict)
     row_id: str | None = None
     given_id: str | None = None
+    chosen: bool = False
+    """Of a create: its key is the client's own, and may have been another row's."""
     values: Values | None = None
     edited_at: datetime | None = None
     replaced: bool = False
@@ -290,7 +292,7 @@ def _resolve_one(
             _refer(work, table, name, found)
     if creates:
         if not is_numbered(work, known):
-            work.row_id = work.given_id
+            work.row_id, work.chosen = work.given_id, True
         elif work.row_id is None:
             work.row_id = new_key()
     elif work.given_id is not None:

@@ -87,6 +87,7 @@ async def meet(
         if careful or not _is_plain(work, chained) or not _accept(meeting, work):
             _read_values(meeting, work)
     await _lock(conn, meeting, works, careful=careful)
+    await _find_former(conn, meeting, works)
     await _prepare(conn, meeting, works)
     await _read_history(conn, meeting, works)
 
@@ -261,6 +262,22 @@ async def _lock(conn: Connection, meeting: Meeting, works: Sequence[Work], *, ca
             cursor = await readers.left(table).run(conn, {"ids": sorted(missing), "user": meeting.claims.user_id})
             for (row_id,) in await cursor.fetchall():
                 meeting.standings[table.id, row_id] = Standing(None, 0, 0, 0, left=True)
+
+
+async def _find_former(conn: Connection, meeting: Meeting, works: Sequence[Work]) -> None:
+    """Creates whose key was a row's that is deleted: a key means one row for ever, or an edit of the former one would
+    pass for an edit of the new. Of rows that the caller may not have seen nothing is told."""
+    for table in meeting.tables:
+        chosen = {w.row_id: w for w in _open(works) if w.table is table and w.chosen and w.row_id is not None}
+        if not chosen:
+            continue
+        params = {"ids": sorted(chosen), "user": meeting.claims.user_id}
+        cursor = await meeting.engine.readers.former(table).run(conn, params)
+        for (row_id,) in await cursor.fetchall():
+            meeting.standings[table.id, row_id] = Standing(None, 0, 0, 0, left=True)
+            if chosen[row_id].plain:
+                chosen[row_id].plain = False
+                _read_values(meeting, chosen[row_id])
 
 
 async def _prepare(conn: Connection, meeting: Meeting, works: Sequence[Work]) -> None:

@@ -7,7 +7,8 @@ A synced table has two columns of ours beside its own:
 
 Both are kept by a BEFORE trigger, so the API, a web backend and psql all count, and the table itself is the feed: no
 log, no join when reading. On insert the columns' defaults are right already; the trigger's WHEN only lets it run for a
-writer who sets them to something else, so a plain insert pays no PL/pgSQL call.
+writer who sets them to something else, so a plain insert pays no PL/pgSQL call. A row that is brought back after a
+delete is inserted with version 0: it goes on counting where it was, so no edit of its former life passes for a new one.
 
 What left needs a place of its own: a delete, or an update that moves a row to another scope key, writes
 ``homing.departures``. One entry a scope key and row; the latest counts. The statement-level triggers see whole sets of
@@ -31,7 +32,8 @@ _STAMP = """
 CREATE OR REPLACE FUNCTION {stamp}() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $body$
 BEGIN
     IF TG_OP = 'INSERT' THEN
-        NEW.{version} := 1;
+        NEW.{version} := coalesce((SELECT max(h.version) + 1 FROM homing.history h
+                                   WHERE h.table_id = {id} AND h.row_id = NEW.{key}::text), 1);
     ELSE
         IF NEW.{key} IS DISTINCT FROM OLD.{key} THEN
             RAISE EXCEPTION 'the key of a synced row cannot change' USING ERRCODE = 'integrity_constraint_violation';

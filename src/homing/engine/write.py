@@ -37,13 +37,15 @@ class Row:
 
 @dataclass(slots=True)
 class Group:
-    """Rows of one table, one action, one set of columns. ``supplied``: columns the client gave."""
+    """Rows of one table, one action, one set of columns. ``supplied``: columns the client gave. ``revives``: of
+    creates, that they bring deleted rows back, which go on counting their versions (stamps.py)."""
 
     table: BoundTable
     kind: Kind
     columns: tuple[str, ...]
     supplied: frozenset[str] = frozenset()
     rows: list[Row] = field(default_factory=list)
+    revives: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class Writers:
         return self._find(group, sealed=True)
 
     def _find(self, group: Group, *, sealed: bool) -> Statement:
-        signature = (group.table.id, group.kind, group.columns, group.supplied, sealed)
+        signature = (group.table.id, group.kind, group.columns, group.supplied, group.revives, sealed)
         found = self._statements.get(signature)
         if found is None:
             if len(self._statements) >= STATEMENTS_MAX:
@@ -184,8 +186,8 @@ def _insert(group: Group, by_name: Mapping[str, BoundTable]) -> tuple[sql.Compos
         "input AS MATERIALIZED ({input}), full_rows AS MATERIALIZED (SELECT {row} FROM input AS i),"
         " judged AS MATERIALIZED (SELECT {listed}, {held} AS homing_held, {referred} AS homing_referred"
         " FROM (SELECT * {others} FROM full_rows) AS homing_row),"
-        " made AS (INSERT INTO {table} ({listed}) OVERRIDING SYSTEM VALUE"  # keys are given before, also ALWAYS ones
-        " SELECT {listed} FROM judged WHERE homing_held AND homing_referred"
+        " made AS (INSERT INTO {table} ({listed}{stamped}) OVERRIDING SYSTEM VALUE"  # keys are given, also ALWAYS ones
+        " SELECT {listed}{stamp} FROM judged WHERE homing_held AND homing_referred"
         " RETURNING {key} AS made_id, {version} AS made_version)"
     ).format(
         input=_input(group),
@@ -197,6 +199,8 @@ def _insert(group: Group, by_name: Mapping[str, BoundTable]) -> tuple[sql.Compos
         table=table.qualified,
         key=sql.Identifier(key),
         version=table.version_sql,
+        stamped=sql.SQL(", {}").format(table.version_sql) if group.revives else sql.SQL(""),
+        stamp=sql.SQL(", 0" if group.revives else ""),
     )
     told = sql.SQL(
         "SELECT judged.{key}::text, made.made_version, homing_held, homing_referred"
