@@ -18,6 +18,7 @@ from homing.client import layers
 from homing.client.entries import Entry, seal
 from homing.client.store import Store
 from homing.client.tables import SyncedTable, encode_value
+from homing.declare import Edit
 from homing.protocol.messages import Action
 
 FIRST_VERSION = 1
@@ -49,6 +50,7 @@ def create(store: Store, resource_type: str, payload: Mapping[str, Any], *, toge
             op, row_id = f"op-{store.new_id()}", str(given)
             if layers.look(store, resource_type, row_id) is not None:
                 raise EditError("exists", f"{resource_type} {row_id} exists already")
+        check(store, Edit(table=resource_type, action="create", row_id=row_id, values=dict(values)))
         append(store, table, op=op, row_id=row_id, action="create", payload=values, together=together)
         return row_id
 
@@ -71,6 +73,7 @@ def update(
         if not changed:
             return None
         op = f"op-{store.new_id()}"
+        check(store, Edit(table=resource_type, action="update", row_id=row_id, values=dict(changed), old=dict(there)))
         append(store, table, op=op, row_id=row_id, action="update", payload=changed, together=together)
         return op
 
@@ -82,10 +85,23 @@ def delete(store: Store, resource_type: str, row_id: str, *, together: str | Non
         if not table.wire.delete:
             raise EditError("forbidden", f"this role may not delete a {resource_type}")
         row_id = resolve(store, row_id)
-        existing(store, resource_type, row_id)
+        row = existing(store, resource_type, row_id)
         op = f"op-{store.new_id()}"
+        check(store, Edit(table=resource_type, action="delete", row_id=row_id, values={}, old=dict(row.values)))
         append(store, table, op=op, row_id=row_id, action="delete", payload={}, together=together)
         return op
+
+
+def check(store: Store, edit: Edit) -> None:
+    """Run the application's rules. A table that the server calls ``app.type`` is found by its plain type too.
+
+    Raises EditError with the refusal's code and sentence.
+    """
+    rules = store.checks.get(edit.table) or store.checks.get(edit.table.rpartition(".")[2], ())
+    for rule in rules:
+        refusal = rule(edit)
+        if refusal is not None:
+            raise EditError(refusal.code, refusal.message)
 
 
 def resolve(store: Store, row_id: str) -> str:

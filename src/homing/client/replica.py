@@ -19,6 +19,7 @@ from homing.client.salvage import Salvage
 from homing.client.sql import quote
 from homing.client.store import Clock, NewId, Store, utc_now
 from homing.client.verdicts import Verdict
+from homing.declare.edits import Check
 from homing.protocol.messages import Digest
 
 
@@ -45,7 +46,8 @@ class Replica:
 
     ``tables`` narrows what is pulled to these resource types; changing it starts a resync. A damaged file is put aside
     and its outbox saved before anything is read: ``salvaged`` then says what happened. ``clock`` gives aware datetimes;
-    ``new_id`` gives ids that never repeat.
+    ``new_id`` gives ids that never repeat. ``checks``: resource type → the application's rules, pure functions of an
+    edit, run before it enters the outbox, so that a person is told at once what the server would say later.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Replica:
         tables: Sequence[str] | None = None,
         clock: Clock = utc_now,
         new_id: NewId = lambda: uuid4().hex,
+        checks: Mapping[str, Sequence[Check]] | None = None,
     ) -> None:
         path = Path(path)
         salvage.finish(path)
@@ -65,6 +68,7 @@ class Replica:
                 if reason is not None:
                     self.salvaged = salvage.salvage(path, reason, clock=clock, new_id=new_id)
         self.store = Store(path, clock=clock, new_id=new_id)
+        self.store.checks = checks or {}
         self._together: str | None = None
         attachments.sweep(self.store)
         wanted = None if tables is None else msgspec.json.encode(sorted(tables)).decode()

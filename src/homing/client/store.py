@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +22,7 @@ import msgspec
 
 from homing.client.sql import load, migrations, quote
 from homing.client.tables import Schema, SyncedTable, compile_tables, name_tables, stamp
+from homing.declare.edits import Check
 from homing.protocol.limits import DEFAULT_LIMITS, Limits
 
 BUSY_SECONDS = 10.0
@@ -81,6 +82,7 @@ class Store:
         self.folder = path.with_name(path.name + ".files")
         self.clock = clock
         self.new_id = new_id
+        self.checks: Mapping[str, Sequence[Check]] = {}
         self._lock = threading.RLock()
         self._depth = 0
         self._tables: tuple[str | None, dict[str, SyncedTable]] = (None, {})

@@ -11,10 +11,11 @@ from litestar.di import Provide
 from litestar.exceptions import HTTPException, LitestarDeprecationWarning
 from litestar.middleware import DefineMiddleware
 from litestar.params import SkipValidation
-from litestar.types import ControllerRouterHandler, Scope
+from litestar.types import Scope
 
 from homing.engine.caller import Caller, Claims
 from homing.protocol.errors import Problem
+from homing.server.composing import compose
 from homing.server.edge import Edge
 from homing.server.live_socket import Sockets
 from homing.server.metrics import Metrics
@@ -53,9 +54,7 @@ def create_app(node: Node) -> Litestar:
 
     Raises RoutesError, naming every route that does not say who may call it.
     """
-    handlers: list[ControllerRouterHandler] = [*ROUTES]
-    for module in node.modules.values():
-        handlers += getattr(module, "ROUTES", ())
+    handlers = compose(ROUTES, node.modules)
     metrics = Metrics()
     with warnings.catch_warnings():
         # Litestar 3 will want each parameter to say where it comes from; here a name that is not in the path is in the

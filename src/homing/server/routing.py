@@ -39,6 +39,7 @@ from homing.accounts.renewal import names_unknown_key
 from homing.accounts.users import OWNER
 from homing.engine.caller import Caller, Claims
 from homing.protocol.errors import Problem
+from homing.server.composing import ALIAS
 from homing.server.node import Node
 from homing.server.tenant import Tenant
 from homing.tenants.choose import HEADER, audience_of, choose, place_of
@@ -76,7 +77,11 @@ GENERAL_QUERY = {"platform": frozenset({"web", "mobile"})}
 the same."""
 
 
+TENANT_PARAMETER = "tenant"
+"""Of signed addresses: the tenant whose keys signed them."""
+
 _HEADER = HEADER.encode()
+_PARAMETER = f"{TENANT_PARAMETER}=".encode()
 
 
 class RoutesError(Exception):
@@ -101,13 +106,14 @@ class Route:
         return f"{self.method} {self.path}"
 
 
-def routes_of(app: Litestar) -> Iterator[Route]:
-    """Every declared route. OPTIONS, which Litestar answers by itself with Allow, is not one."""
+def routes_of(app: Litestar, *, aliases: bool = False) -> Iterator[Route]:
+    """Every declared route. OPTIONS, which Litestar answers by itself with Allow, is not one; the second addresses of
+    applications' routes (``composing``) are only with ``aliases``."""
     for route in app.routes:
         if not isinstance(route, HTTPRoute):
             continue
         for method, (handler, parameters) in sorted(route.route_handler_map.items()):
-            if method != "OPTIONS":
+            if method != "OPTIONS" and (aliases or ALIAS not in handler.opt):
                 query = frozenset(parameter.field_alias for parameter in parameters.expected_query_params)
                 yield Route(method, route.path_format, handler, query)
 
@@ -119,7 +125,7 @@ def check_routes(app: Litestar) -> None:
     """
     mistakes = []
     methods: dict[str, list[str]] = {}
-    for route in routes_of(app):
+    for route in routes_of(app, aliases=True):
         opt = route.handler.opt
         roles, confirmed = opt.get("roles"), opt.setdefault("confirmed", WITH_DEVICE)
         takes = {"caller", "claims"} & set(route.handler.parsed_fn_signature.parameters)
@@ -219,7 +225,7 @@ async def _confirm(tenant: Tenant, claims: Claims, roles: Roles, confirmed: Conf
 
 def _tenant_of_link(query: bytes) -> bytes | None:
     """The tenant that a signed address names: it is followed by what sends no headers of ours."""
-    return next((part[len(b"tenant=") :] for part in query.split(b"&") if part.startswith(b"tenant=")), None)
+    return next((part[len(_PARAMETER) :] for part in query.split(b"&") if part.startswith(_PARAMETER)), None)
 
 
 async def _say_allowed(methods: str, send: Send) -> None:

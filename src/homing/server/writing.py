@@ -44,6 +44,12 @@ async def update(engine: Engine, claims: Claims, resource_type: str, row_id: UUI
     await _write(engine, claims, item)
 
 
+async def delete(engine: Engine, claims: Claims, resource_type: str, row_id: UUID) -> None:
+    """Delete a row, whatever it is now; of a table with soft deletes, mark it. Raises Problem as ``_write`` does."""
+    item = {"resource_type": resource_type, "action": "delete", "payload": {"id": str(row_id)}, "base": {"none": True}}
+    await _write(engine, claims, item)
+
+
 async def _write(engine: Engine, claims: Claims, item: Mapping[str, Any]) -> UUID:
     """Push one item. Raises Problem with the code of its result (422 where the catalogue gives no status)."""
     answer = await push(engine, claims, PushRequest(items=[msgspec.Raw(msgspec.json.encode(item))], atomic=True))

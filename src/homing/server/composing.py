@@ -1,0 +1,51 @@
+"""Where the routes of applications are served.
+
+Every route of an application is at ``/api/v1/<app>/…``, always. At the plain ``/api/v1/…`` it is too, unless the server
+itself or an application named before it in the settings has the same method and address: what two applications both
+call ``/jobs`` never stops a start, and never changes its meaning by who was installed last (ADR 47).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from types import ModuleType
+from typing import Final
+
+from litestar import Router
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import ControllerRouterHandler
+
+ALIAS: Final = "alias_of"
+"""Key of a handler's ``opt``: it is the second address of a route that is served at the plain one too."""
+
+
+def compose(own: Sequence[ControllerRouterHandler], modules: Mapping[str, ModuleType]) -> list[ControllerRouterHandler]:
+    """The handlers below the base path: the server's own, then each application's. The applications are in the order
+    of the settings."""
+    handlers: list[ControllerRouterHandler] = [*own]
+    taken = {address for handler in own if isinstance(handler, HTTPRouteHandler) for address in _addresses(handler)}
+    for name, module in modules.items():
+        plain: list[ControllerRouterHandler] = []
+        other: list[ControllerRouterHandler] = []
+        for route in getattr(module, "ROUTES", ()):
+            addresses = _addresses(route)
+            (other if taken & addresses else plain).append(route)
+            taken |= addresses
+        handlers += plain
+        handlers.append(Router(path=f"/{name}", route_handlers=plain, opt={ALIAS: name}))
+        handlers.append(Router(path=f"/{name}", route_handlers=other))
+    return handlers
+
+
+def _addresses(handler: HTTPRouteHandler) -> set[tuple[str, str]]:
+    """Method and path of a route, parameters without their names: ``/jobs/{id:uuid}`` is ``/jobs/{job_id:uuid}``."""
+    return {(method, _plain(path)) for path in _paths(handler) for method in handler.http_methods}
+
+
+def _paths(handler: HTTPRouteHandler) -> Iterable[str]:
+    return handler.paths or {"/"}
+
+
+def _plain(path: str) -> str:
+    return re.sub(r"\{[^}]*\}", "{}", path).rstrip("/") or "/"
