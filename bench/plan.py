@@ -31,6 +31,7 @@ class Plan:
     scopes: int
     rows_per_scope: int
     open_transactions: int
+    sockets: tuple[int, ...]
 
 
 FULL = Plan(
@@ -43,6 +44,7 @@ FULL = Plan(
     scopes=10_000,
     rows_per_scope=10,
     open_transactions=200,
+    sockets=(1_000, 5_000),
 )
 QUICK = Plan(
     rounds=3,
@@ -54,6 +56,7 @@ QUICK = Plan(
     scopes=1_000,
     rows_per_scope=10,
     open_transactions=200,
+    sockets=(1_000,),
 )
 
 

@@ -20,6 +20,7 @@ from bench.contenders.raw import Raw
 from bench.contenders.thin import thin
 from bench.figures import Figure, Run
 from bench.measures.delta import crowd, delta
+from bench.measures.live import live
 from bench.measures.memory import memory
 from bench.measures.policy import policy
 from bench.measures.pull import pull
@@ -29,7 +30,7 @@ from bench.measures.scopes import scopes
 from bench.measures.transactions import transactions
 from bench.plan import Bench, Plan, seeds
 
-MEASURES = ("delta", "pull", "push", "replica", "policy", "large", "transactions", "scopes", "memory")
+MEASURES = ("delta", "pull", "push", "replica", "policy", "large", "transactions", "scopes", "live", "memory")
 
 
 def run(
@@ -113,6 +114,9 @@ def _steps(bench: Bench, only: Collection[str]) -> Iterator[tuple[str, Callable[
         yield "open transactions", lambda: transactions(bench)
     if "scopes" in only:
         yield "scopes", lambda: scopes(bench)
+    if "live" in only and bench.homing is not None:
+        _fill(bench, plan.small)
+        yield "live", lambda: live(bench)
     if "memory" in only:
         yield "memory", lambda: memory(bench)
 

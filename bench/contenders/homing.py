@@ -139,6 +139,9 @@ class User:
             self._sign_in(register=False)
         return HomingClient(self._port, device=self._devices[number], access_token=self._tokens[number], team=self.team)
 
+    def access_token(self, number: int) -> str:
+        return self._tokens[number]
+
     def _sign_in(self, *, register: bool) -> None:
         self._tokens = [self._sign_in_device(device, register=register) for device in self._devices]
         self._signed_in = time.monotonic()
@@ -195,6 +198,15 @@ class Homing:
 
     def insert(self, connection: psycopg.Connection[Any], row: Row) -> None:
         connection.execute(INSERT, {**msgspec.structs.asdict(row), "team": TEAM})
+
+
+@contextmanager
+def second_node(engine: Homing) -> Iterator[int]:
+    """Another node on the same database; its port."""
+    port = free_port()
+    environ = {"HOMING_DATABASE_URL": engine.url, "HOMING_PORT": str(port), "HOMING_APPS": "bench.app"}
+    with running([sys.executable, "-m", "bench.servers.homing"], port=port, environ=environ, name="the second node"):
+        yield port
 
 
 @contextmanager

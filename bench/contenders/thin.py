@@ -88,7 +88,7 @@ class Thin:
         self.pid = pid
         self.url = cluster.url(DATABASE)
         self._cluster = cluster
-        self._port = port
+        self.port = self._port = port
 
     def client(self, number: int) -> ThinClient:  # noqa: ARG002 - it knows no devices
         return ThinClient(self._port)

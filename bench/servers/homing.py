@@ -17,7 +17,7 @@ import uvloop
 
 from homing.server.app import create_app
 from homing.server.node import open_node
-from homing.server.serve import configure
+from homing.server.serve import configure, raise_file_limit
 from homing.settings import Settings
 
 
@@ -25,6 +25,7 @@ async def serve(profile: str | None) -> None:
     settings = Settings.read(os.environ)
     if profile:
         _listen_for_profiling(Path(profile))
+    raise_file_limit()
     async with open_node(settings) as node:
         await uvicorn.Server(configure(create_app(node), host=settings.host, port=settings.port)).serve()
 

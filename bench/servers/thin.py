@@ -11,6 +11,7 @@ parameter.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import uuid
 from collections.abc import Awaitable, Callable
@@ -83,11 +84,25 @@ class Thin:
         self.pool = await asyncpg.create_pool(url, min_size=4, max_size=10)
         await self.pool.execute(SCHEMA)
         self.listener = await asyncpg.connect(url)
-        await self.listener.add_listener("chg", lambda *_: None)
+        self.sockets: set[Send] = set()
+        await self.listener.add_listener("chg", self._hint)
+
+    def _hint(self, *heard: Any) -> None:
+        asyncio.get_running_loop().create_task(self._tell(f'{{"scope":"{heard[3]}"}}'))
+
+    async def _tell(self, text: str) -> None:
+        for send in list(self.sockets):
+            try:
+                await send({"type": "websocket.send", "text": text})
+            except Exception:
+                self.sockets.discard(send)
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
+            return
+        if scope["type"] == "websocket":
+            await self._listen(receive, send)
             return
         query = dict(pair.split("=") for pair in scope["query_string"].decode().split("&"))
         if scope["method"] == "POST":
@@ -97,6 +112,16 @@ class Thin:
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(answer)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
+
+    async def _listen(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        self.sockets.add(send)
+        try:
+            while (await receive())["type"] != "websocket.disconnect":
+                pass
+        finally:
+            self.sockets.discard(send)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:

@@ -1,0 +1,250 @@
+"""Live delivery: how soon a write arrives at somebody else, and how many can listen.
+
+The thin server's ``/ws`` says only that something changed; who wants the row pulls it then. So it has two figures: the
+hint, and the row. Homing sends the row.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+
+from bench.contenders import pull
+from bench.contenders.homing import Homing, HomingClient, second_node
+from bench.contenders.thin import Thin
+from bench.figures import Figure, milliseconds
+from bench.meter import memory as memory_of
+from bench.plan import Bench, rotated
+from bench.rows import rows
+from bench.server import ROOT
+from bench.websocket import Socket
+from homing.accounts.access import issue_access
+from homing.accounts.keys import Keys
+
+TOKEN_SECONDS = 3600
+HERD = 2000
+BROADCASTS = 5
+MANY_ROWS = 20
+"""Rows of one batch that is broadcast: what an office does when it imports something."""
+TEAM = uuid.UUID(int=2)
+
+
+def live(bench: Bench) -> Iterator[Figure]:
+    engine = bench.homing
+    assert engine is not None, "the measure is about Homing: do not leave it out"
+    with second_node(engine) as other:
+        yield from _arrivals(bench, engine, other)
+    yield from _crowds(bench, engine)
+
+
+# ------------------------------------------------------------------------------------------------------------ arrival
+
+
+def _arrivals(bench: Bench, engine: Homing, other: int) -> Iterator[Figure]:
+    with ExitStack() as stack:
+        legs: list[tuple[str, str, Callable[[Any], float]]] = []
+        for contender in bench.contenders:
+            if isinstance(contender, Thin):
+                legs += _thin_legs(stack, contender)
+        for case, port in (("one node", engine.port), ("two nodes", other)):
+            client: HomingClient = engine.client(0)
+            stack.callback(client.close)
+            legs.append(("homing", f"row, {case}", _homing_leg(stack, engine, client, port)))
+        p50: dict[int, list[float]] = {n: [] for n in range(len(legs))}
+        every: dict[int, list[float]] = {n: [] for n in range(len(legs))}
+        for number in range(bench.plan.rounds + 1):
+            found: dict[int, list[float]] = {n: [] for n in range(len(legs))}
+            for sample in range(bench.plan.samples):
+                for n in rotated(range(len(legs)), sample):
+                    found[n].append(legs[n][2](rows(1, seed=next(bench.seeds))[0]))
+            if number:
+                for n, values in found.items():
+                    p50[n].append(milliseconds(values, 0.5))
+                    every[n] += values
+        for n, (name, case, _) in enumerate(legs):
+            yield Figure(
+                measure="live arrival",
+                case=case,
+                contender=name,
+                unit="ms p50",
+                better="lower",
+                rounds=p50[n],
+                extra={"p99 ms": milliseconds(every[n], 0.99), "samples": len(every[n])},
+            )
+
+
+def _thin_legs(stack: ExitStack, thin: Thin) -> list[tuple[str, str, Callable[[Any], float]]]:
+    writer, reader = thin.client(0), thin.client(1)
+    stack.callback(writer.close)
+    stack.callback(reader.close)
+    hints = _Listener(stack, Socket(thin.port, "/ws"), b'"scope"')
+    token = pull(reader, None, 5000).token
+
+    def hint(row: Any) -> float:
+        return hints.arrival(lambda: writer.write(row)) - hints.began
+
+    def row_itself(row: Any) -> float:
+        nonlocal token
+        token = pull(reader, token, 5000).token
+        hints.arrival(lambda: writer.write(row))
+        page = reader.page(token, 1000)
+        token = page.token
+        assert page.changes == 1
+        return time.monotonic() - hints.began
+
+    return [("thin", "hint, one node", hint), ("thin", "hint and pull, one node", row_itself)]
+
+
+def _homing_leg(stack: ExitStack, engine: Homing, writer: HomingClient, port: int) -> Callable[[Any], float]:
+    reader = engine.client(1)
+    token = pull(reader, None, 5000).token
+    reader.close()
+    socket = Socket(port, "/api/v1/live")
+    socket.send({"type": "subscribe", "token": engine.worker.access_token(1), "since_token": token})
+    while b'"type":"current"' not in socket.receive():
+        pass
+    listener = _Listener(stack, socket, b'"type":"entity_update"')
+    return lambda row: listener.arrival(lambda: writer.write(row)) - listener.began
+
+
+class _Listener:
+    """Reads a socket in a thread, so that a message is noticed while the writer still waits for its answer."""
+
+    def __init__(self, stack: ExitStack, socket: Socket, wanted: bytes) -> None:
+        self.began = 0.0
+        self._arrived = 0.0
+        self._news = threading.Event()
+        self._socket, self._wanted = socket, wanted
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        stack.callback(socket.close)
+
+    def _run(self) -> None:
+        while message := self._socket.receive():
+            if self._wanted in message:
+                self._arrived = time.monotonic()
+                self._news.set()
+
+    def arrival(self, write: Callable[[], None]) -> float:
+        self._news.wait(0.002)  # one more of before, if somebody else wrote
+        self._news.clear()
+        self.began = time.monotonic()
+        write()
+        if not self._news.wait(30):
+            raise SystemExit("a write did not arrive within 30 s")
+        return self._arrived
+
+
+# ------------------------------------------------------------------------------------------------------------- crowds
+
+
+def _crowds(bench: Bench, engine: Homing) -> Iterator[Figure]:
+    most = max(bench.plan.sockets)
+    tokens = _people(engine, most)
+    writer = engine.user("announcer", devices=1, teams=[TEAM]).client(0)
+    for count in bench.plan.sockets:
+        with _crowd(engine.port) as ask:
+            before = memory_of(engine.pid).rss
+            opened = ask({"do": "open", "tokens": [(token, None) for token in tokens[:count]]})
+            assert opened["current"] == count, opened
+            held = memory_of(engine.pid).rss
+            yield _figure("live sockets, memory", f"{count:,} idle", "KiB/socket", [(held - before) * 1024 / count],
+                          {"errors": opened["errors"], "opened in s": round(opened["seconds"], 1)},
+                          "lower")  # fmt: skip
+            for rows_at_once in (1, MANY_ROWS):
+                rates, spans, sent = [], [], rows_at_once * count
+                for _ in range(BROADCASTS):
+                    ask({"do": "reset"})
+                    batch = rows(rows_at_once, seed=next(bench.seeds))
+                    body = writer.encode(batch)
+                    began = time.monotonic()
+                    writer.push(body, rows_at_once)
+                    found = ask({"do": "updates", "count": sent})
+                    assert found["updates"] == sent, found
+                    rates.append(round(sent / (found["last"] - found["first"]), 0))
+                    spans.append(found["last"] - began)
+                yield _figure("live broadcast", f"{rows_at_once} of one batch to {count:,}", "messages/s", rates,
+                              {"from the write to the last, ms p50": milliseconds(spans, 0.5)}, "higher")  # fmt: skip
+            if count == most:
+                found = ask({"do": "drop"})
+    with _crowd(engine.port) as ask:
+        opened = ask({"do": "open", "tokens": [(token, None) for token in tokens[:HERD]]})
+        assert opened["current"] == HERD, opened
+        took, errors = [], 0
+        for _ in range(3):
+            found = ask({"do": "herd", "seconds": 1.0})
+            took.append(round(found["seconds"], 2))
+            errors += found["errors"] + found["byes"] + HERD - found["current"]
+        yield _figure(
+            "live herd", f"{HERD:,} reconnect within 1 s", "s until all are current", took, {"errors": errors}, "lower"
+        )
+
+
+def _figure(measure: str, case: str, unit: str, found: list[float], extra: dict[str, Any], better: Any) -> Figure:
+    return Figure(
+        measure=measure, case=case, contender="homing", unit=unit, better=better,
+        rounds=[round(each, 2) for each in found], extra=extra,
+    )  # fmt: skip
+
+
+def _people(engine: Homing, count: int) -> list[str]:
+    """Access tokens of so many people of one team, each with a session of their own."""
+    with psycopg.connect(engine.url, autocommit=True) as conn:
+        conn.execute("DELETE FROM bench.members WHERE team_id = %s", [TEAM])
+        found = conn.execute(
+            "WITH u AS (INSERT INTO homing.users (username, name, role, user_type)"
+            "  SELECT 'listener ' || g || ' ' || gen_random_uuid(), 'listener', 'WORKER', 'mobile'"
+            "  FROM generate_series(1, %s) g RETURNING id),"
+            " s AS (INSERT INTO homing.sessions (user_id, expires_at)"
+            "  SELECT id, now() + interval '1 day' FROM u RETURNING id, user_id),"
+            " m AS (INSERT INTO bench.members (user_id, team_id) SELECT id, %s FROM u)"
+            " SELECT s.user_id, s.id FROM s",
+            [count, TEAM],
+        ).fetchall()
+        secret = conn.execute(
+            "SELECT left(replace(id::text, '-', ''), 12), secret FROM homing.keys"
+            " WHERE purpose = 'access' AND retired_at IS NULL"
+            " ORDER BY created_at DESC LIMIT 1"
+        ).fetchall()
+        conn.execute("ANALYZE")
+    keys = Keys(access=dict(secret), token={}, media={})
+    return [
+        issue_access(
+            keys, user_id=user, role="WORKER", tenant="default", device_id=None, platform="mobile",
+            session_id=session, now=datetime.now(UTC), seconds=TOKEN_SECONDS,
+        )
+        for user, session in found
+    ]  # fmt: skip
+
+
+@contextmanager
+def _crowd(port: int) -> Iterator[Callable[[dict[str, Any]], dict[str, Any]]]:
+    """A process of live clients; the function gives it a command and returns its answer."""
+    command: Sequence[str] = [sys.executable, "-m", "bench.live_clients", str(port)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        stdin, stdout = process.stdin, process.stdout
+
+        def ask(what: dict[str, Any]) -> dict[str, Any]:
+            stdin.write(json.dumps(what) + "\n")
+            stdin.flush()
+            answer = stdout.readline()
+            assert answer, "the crowd's process ended"
+            return dict(json.loads(answer))
+
+        try:
+            yield ask
+        finally:
+            stdin.close()
+            process.wait(30)
