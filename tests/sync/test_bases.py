@@ -341,3 +341,19 @@ def test_the_office_decides_whether_a_deleted_row_is_made_again(scene: Scene) ->
     answer = ok(office.post(f"/mobile/conflicts/{result['conflict_id']}/resolve", {"resolution": "accept_client"}))
     assert answer["resolved_version"] == 2
     assert scene.rows("SELECT name, size, version FROM shop.shelves WHERE id = %s", shelf) == [("again", None, 2)]
+
+
+def test_an_edit_from_the_future_leaves_the_office_nothing_to_decide(scene: Scene) -> None:
+    """The server was set back: the device resyncs, and sends its edit again on what it finds."""
+    office, device = scene.office(), scene.person()
+    mine = scene.shelf(device.team)
+    (result,) = device.push(update("shelf", mine, 9, "edit", name="ours"))
+    assert (result["code"], result["server_payload"]["name"], "conflict_id" in result) == (
+        "stale_epoch",
+        "a shelf",
+        False,
+    )
+    assert ok(office.get("/mobile/conflicts", device_id=device.device_id))["items"] == []
+    assert ok(office.get("/mobile/quarantine", device_id=device.device_id))["items"] == []
+    assert device.push(update("shelf", mine, 9, "edit", name="ours")) == [result]
+    assert outcome(device.push(update("shelf", mine, 1, "edit", name="ours"))[0]) == ("ok", None, 2, False)

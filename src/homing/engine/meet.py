@@ -429,7 +429,8 @@ def conflict(meeting: Meeting, work: Work, outcome: decide.Conflict) -> None:
         version=None if standing.values is None else standing.version,
         server_payload=server,
     )
-    if outcome.code in ("exists", "unique") or meeting.atomic:
+    # Of an edit from another epoch nothing can be decided: its device resyncs, and sends it again on what it finds.
+    if outcome.code in ("exists", "unique", "stale_epoch") or meeting.atomic:
         return
     work.verdict.conflict_id = uuid4()
     meeting.conflicts.append(

@@ -13,8 +13,9 @@ from homing.engine.meet import Meeting
 from homing.postgres.sql import Connection, load
 from homing.protocol.messages import Result
 
-_CONSEQUENCES = frozenset({"dependency_failed", "group_aborted"})
-"""Codes of items that another item brought down: they are sent again with it, nobody has to repair them."""
+_SENT_AGAIN = frozenset({"dependency_failed", "group_aborted", "stale_epoch"})
+"""Codes of items that the device sends again, with the item that brought them down or after a resync: nobody has to
+repair them."""
 
 
 class _Kept(msgspec.Struct, kw_only=True):
@@ -101,7 +102,7 @@ def _named(work: Work) -> str:
 def is_quarantined(verdict: Verdict) -> bool:
     """Whether a person has to look: refused, or in the way of something with no conflict that could be decided."""
     lost = verdict.status == "error" or (verdict.status == "conflict" and verdict.conflict_id is None)
-    return lost and not verdict.stored and verdict.code not in _CONSEQUENCES
+    return lost and not verdict.stored and verdict.code not in _SENT_AGAIN
 
 
 def details_of(verdict: Verdict) -> dict[str, Any] | None:
