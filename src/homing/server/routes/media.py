@@ -25,8 +25,8 @@ from homing.media.upload import Arrival, CutOffError, Received
 from homing.media.verify import complete
 from homing.protocol.errors import Problem
 from homing.server.bodies import read
-from homing.server.routing import PUBLIC, SIGNED_IN
-from homing.server.tenant import Tenant
+from homing.server.routing import PUBLIC, SIGNED_IN, TENANT_PARAMETER
+from homing.server.tenant import TENANT, Tenant
 
 Asked = Request[Any, Any, Any]
 
@@ -63,7 +63,7 @@ class UploadAnswer(msgspec.Struct, kw_only=True):
 @post("/mobile/media/presign", status_code=200, roles=SIGNED_IN, body=PresignRequest)
 async def presign_upload(request: Asked, tenant: Tenant, caller: Caller) -> PresignAnswer:
     """A place for a file that is about to come, and a short-lived address to PUT it to."""
-    return await presign(
+    answer = await presign(
         tenant.database,
         tenant.store,
         secrets=_secrets(tenant),
@@ -73,6 +73,8 @@ async def presign_upload(request: Asked, tenant: Tenant, caller: Caller) -> Pres
         begun_max=tenant.settings.limits.media_begun_max,
         now=tenant.clock(),
     )
+    answer.upload_url = _of_tenant(tenant, answer.upload_url)
+    return answer
 
 
 @post("/mobile/media/complete", status_code=200, roles=SIGNED_IN, body=CompleteRequest)
@@ -103,7 +105,7 @@ async def fetch(
     url = await signed_download(
         tenant.store, file, secrets=_secrets(tenant), base_url=_base_url(tenant, request), now=tenant.clock()
     )
-    return Redirect(url, status_code=307, headers={"Cache-Control": "no-store"})
+    return Redirect(_of_tenant(tenant, url), status_code=307, headers={"Cache-Control": "no-store"})
 
 
 @put(UPLOADS, status_code=200, roles=PUBLIC, any_query=True, answer=UploadAnswer)
@@ -195,8 +197,16 @@ def _checked(path: str, request: Asked, tenant: Tenant, key: Path, *, extra: Seq
     )
 
 
+def _of_tenant(tenant: Tenant, url: str) -> str:
+    """An address of ours says whose it is, because whoever follows it sends no headers of ours. It is not signed: under
+    another tenant's name the signature does not hold."""
+    ours = tenant.name != TENANT and (UPLOAD_PATH in url or DOWNLOAD_PATH in url)
+    return f"{url}&{TENANT_PARAMETER}={tenant.name}" if ours else url
+
+
 def _query(request: Asked) -> list[tuple[str, str]]:
-    return parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    found = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    return [(name, value) for name, value in found if name != TENANT_PARAMETER]
 
 
 def _owners(tenant: Tenant) -> list[MediaOwner]:
