@@ -60,8 +60,11 @@ class Opened:
     offset: timedelta
 
 
-async def push(engine: Engine, claims: Claims, request: PushRequest) -> PushAnswer:
+async def push(engine: Engine, claims: Claims, request: PushRequest, *, in_session: bool = True) -> PushAnswer:
     """Apply a batch; one result an item, in order.
+
+    ``in_session`` False: what a user asked for earlier, without a device, is done by the server now. The user must be
+    active and have the role still; no session is looked for.
 
     Raises Problem: too_many_items, invalid_envelope, device_mismatch, reused_with_other_body, unauthenticated,
     device_*, unavailable.
@@ -85,7 +88,7 @@ async def push(engine: Engine, claims: Claims, request: PushRequest) -> PushAnsw
     for _ in range(ATTEMPTS_MAX):
         try:
             async with engine.indexed.connection() as conn:
-                return await _attempt(engine, conn, claims, request, batch, carefully=carefully)
+                return await _attempt(engine, conn, claims, request, batch, carefully=carefully, in_session=in_session)
         except fast.NeedsCareError:
             carefully = True
         except Problem as problem:
@@ -160,11 +163,18 @@ def measured(client_time: str | None, now: datetime) -> timedelta | None:
 
 
 async def _attempt(
-    engine: Engine, conn: Connection, claims: Claims, request: PushRequest, batch: Batch, *, carefully: bool
+    engine: Engine,
+    conn: Connection,
+    claims: Claims,
+    request: PushRequest,
+    batch: Batch,
+    *,
+    carefully: bool,
+    in_session: bool,
 ) -> PushAnswer:
     """One try at the whole batch. Leaving the block without COMMIT rolls everything back."""
     works = read_all(request.items, engine.bound.by_resource_type, engine.limits, now=batch.now)
-    opened, claimed, judged = await _open(conn, claims, batch, request, works)
+    opened, claimed, judged = await _open(conn, claims, batch, request, works, in_session=in_session)
     if opened is None:
         await conn.execute("ROLLBACK")
         await _explain_refusal(conn, claims)
@@ -218,7 +228,7 @@ async def _attempt(
 
 
 async def _open(
-    conn: Connection, claims: Claims, batch: Batch, request: PushRequest, works: Sequence[Work]
+    conn: Connection, claims: Claims, batch: Batch, request: PushRequest, works: Sequence[Work], *, in_session: bool
 ) -> tuple[Opened | None, bool, list[tuple[object, ...]]]:
     """Step 1, one round trip: the caller, whether the claim is ours, and what is known of the batch's temp ids."""
     who = {
@@ -243,7 +253,7 @@ async def _open(
         "now": batch.now,
     }
     claim["temp_ids"] = sorted(references(works)) if claims.device_name is not None else []
-    opening = "open_device" if claims.device_name is not None else "open_web"
+    opening = "open_device" if claims.device_name is not None else "open_web" if in_session else "open_earlier"
     async with conn.pipeline():
         await conn.execute("BEGIN")
         caller = await conn.execute(load(__package__, opening), who)

@@ -12,7 +12,7 @@ from homing.postgres.database import Database
 from homing.postgres.sql import execute, fetch_one, load
 from homing.protocol.errors import Problem
 
-ID_END = 2**63
+ID_END = 2**63 - 1
 Status = Literal["waiting", "running", "dead"]
 
 

@@ -157,7 +157,7 @@ async def test_what_was_cut_off_after_its_effect_is_not_done_twice(tenant: Tenan
     olga = await person(tenant, "olga@example.org", "OWNER")
     await ask(tenant, olga, customer("A"), customer("B"))
     assert await operations.apply_some(tenant) == 2
-    await rows(tenant, "UPDATE crm.sync_queue SET status = 'processing', processed_at = NULL RETURNING id")
+    await rows(tenant, "UPDATE crm.sync_queue SET status = 'processing', entity_id = NULL RETURNING id")
     await ask(tenant, olga, customer("C"))
     assert [await operations.apply_some(tenant) for _ in range(3)] == [2, 1, 0]
     assert await rows(tenant, "SELECT name, count(*) FROM crm.customers GROUP BY 1 ORDER BY 1") == [
