@@ -205,14 +205,9 @@ def _read_values(meeting: Meeting, work: Work) -> None:
             work.values = found
     if item.base is not None and item.base.token is not None:
         _read_seen(meeting, work, item.base.token)
+    values, extra = work.values.wire(table), work.values.extra
     meeting.edits[work.index] = Edit(
-        table=table.name,
-        action=item.action,
-        row_id=work.row_id,
-        values=work.values.wire(table),
-        extra=work.values.extra,
-        index=work.index,
-        edited_at=work.edited_at,
+        table.name, item.action, work.row_id, values, extra, index=work.index, edited_at=work.edited_at
     )
 
 
