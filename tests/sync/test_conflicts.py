@@ -301,3 +301,20 @@ def test_the_same_edit_sent_again_gets_the_conflict_it_has(scene: Scene) -> None
     ok(office.post(f"/mobile/conflicts/{conflict}/resolve", {"resolution": "accept_server"}))
     (new,) = device.push(update("good", good, 1, title="ours"))
     assert new["conflict_id"] not in (None, conflict)
+
+
+def test_what_changed_is_told_in_wire_values(scene: Scene) -> None:
+    office, device = scene.office(), scene.person()
+    shelf = scene.shelf(device.team, rent="12.50", built="2025-01-02T03:04:05+02:00", places=2**60)
+    office.push(update("shelf", shelf, 1, rent="3", built="2025-01-02T00:00:00Z", places="7", name="theirs"))
+    (result,) = device.push(update("shelf", shelf, 1, name="ours"))
+    told = {
+        "name": ["a shelf", "theirs"],
+        "rent": ["12.50", "3.00"],
+        "built": ["2025-01-02T01:04:05.000000Z", "2025-01-02T00:00:00.000000Z"],
+        "places": [str(2**60), 7],
+    }
+    (change,) = ok(office.get(f"/mobile/conflicts/{result['conflict_id']}"))["changes"]
+    assert (change["fields"], change["at"][-1]) == (told, "Z")
+    history = ok(office.get("/mobile/history", table="shelf", row=shelf))["items"]
+    assert [entry["fields"] for entry in history] == [told, None]

@@ -67,15 +67,10 @@ def test_each_policy_in_both_orders(
         ) == (base, sent[0], sent[1], expected)
         history = ok(office.get("/mobile/history", table="good", row=good))["items"]
         assert [(entry["version"], entry["device_id"], entry["by"], entry["fields"]) for entry in history] == [
-            *([(3, second.device_id, first.username, {field: [_kept(sent[0]), _kept(expected)]})] if changed else []),
-            (2, first.device_id, first.username, {field: [_kept(base), _kept(sent[0])]}),
+            *([(3, second.device_id, first.username, {field: [sent[0], expected]})] if changed else []),
+            (2, first.device_id, first.username, {field: [base, sent[0]]}),
             (1, None, None, None),
         ]
-
-
-def _kept(value: Any) -> Any:
-    """A value as the history has it: PostgreSQL's own JSON, in which decimals are numbers."""
-    return float(value) if isinstance(value, str) and value.replace(".", "").isdigit() else value
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from psycopg import sql
 
 from homing.engine import careful
 from homing.engine.caller import Caller, Claims
+from homing.engine.changes import to_wire
 from homing.engine.engine import Engine
 from homing.engine.items import Work, read_all
 from homing.engine.meet import Meeting, meet
@@ -48,6 +49,17 @@ class ConflictSummary(msgspec.Struct, kw_only=True):
     policy: msgspec.Raw | None
 
 
+class FieldChanges(msgspec.Struct):
+    """What one write changed: {field: [old, new]}, wire values."""
+
+    version: int
+    actor: str
+    by: str | None
+    device: str | None
+    at: datetime
+    fields: msgspec.Raw
+
+
 class ConflictDetail(ConflictSummary, kw_only=True):
     """A conflict whole. ``changes``: who changed which field since the base: version, by, device, at, fields
     ({name: [old, new]})."""
@@ -58,7 +70,10 @@ class ConflictDetail(ConflictSummary, kw_only=True):
     notes: str | None
     resolved_payload: msgspec.Raw | None
     resolved_version: int | None
-    changes: msgspec.Raw
+    changes: list[FieldChanges]
+
+
+_changes = msgspec.json.Decoder(list[FieldChanges])
 
 
 def _raw(text: str | None) -> msgspec.Raw | None:
@@ -115,7 +130,13 @@ async def show(engine: Engine, conflict: UUID, *, user: UUID | None) -> Conflict
         if row is None or (user is not None and row[22] != user):
             raise Problem("not_found")
         lost = user is not None and table is not None and await _is_out_of_scope(conn, table, row[2], user)
-    server, changes = (None, "[]") if lost else (row[17], row[23])
+        changes = [] if lost else _changes.decode(row[23])
+        if table is not None:
+            for change, fields in zip(
+                changes, await to_wire(conn, table, [bytes(change.fields) for change in changes]), strict=True
+            ):
+                change.fields = fields
+    server = None if lost else row[17]
     return ConflictDetail(
         **_summary(row),
         base_payload=_raw(row[16]),
@@ -124,7 +145,7 @@ async def show(engine: Engine, conflict: UUID, *, user: UUID | None) -> Conflict
         notes=row[19],
         resolved_payload=_raw(row[20]),
         resolved_version=row[21],
-        changes=msgspec.Raw(changes.encode()),
+        changes=changes,
     )
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 from psycopg import sql
 
+from homing.engine.changes import to_wire
 from homing.engine.engine import Engine
 from homing.engine.items import canonical_key
 from homing.engine.scopes import held_statement
@@ -181,6 +182,8 @@ async def _history(
         "limit": limit,
     }
     rows = await (await conn.execute(load(__package__, "read_row_history"), params)).fetchall()
+    kept = [row[6].encode() for row in rows if row[6] is not None]
+    fields = iter(await to_wire(conn, table, kept))
     return [
         Change(
             version=version,
@@ -189,7 +192,7 @@ async def _history(
             by=username,
             device_id=device,
             at=at,
-            fields=None if changes is None else msgspec.Raw(changes.encode()),
+            fields=None if changes is None else next(fields),
             batch_id=batch_id,
         )
         for version, action, actor, username, device, at, changes, batch_id in rows
