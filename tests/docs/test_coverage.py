@@ -71,7 +71,8 @@ UNION ALL
 SELECT 'column', format('%s.%s.%s', n.nspname, c.relname, a.attname),
        format_type(a.atttypid, a.atttypmod) || CASE WHEN a.attnotnull THEN ' not null' ELSE '' END
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p') AND n.nspname IN ('homing', 'fieldwork', 'messaging') AND a.attnum > 0 AND NOT a.attisdropped
+WHERE c.relkind IN ('r', 'p') AND n.nspname IN ('homing', 'fieldwork', 'messaging')
+  AND a.attnum > 0 AND NOT a.attisdropped
 UNION ALL
 SELECT CASE o.contype WHEN 'p' THEN 'primary key' ELSE 'unique' END, format('%s.%s', n.nspname, c.relname),
        substring(pg_get_constraintdef(o.oid) FROM '\\((.*)\\)')
