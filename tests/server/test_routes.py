@@ -92,6 +92,7 @@ def test_who_may_call_what(server: Server) -> None:
     public = {route for route, roles in table.items() if roles == "public"}
     assert public == {
         "GET /api/v1/capabilities",
+        "GET /api/v1/enrollments/{token}",
         "GET /api/v1/media/download/{key}",
         "GET /docs/errors",
         "GET /health/live",
@@ -100,8 +101,10 @@ def test_who_may_call_what(server: Server) -> None:
         "GET /openapi.json",
         "HEAD /api/v1/media/upload/{key}",
         "PATCH /api/v1/media/upload/{key}",
+        "POST /api/v1/auth/challenge",
         "POST /api/v1/auth/login",
         "POST /api/v1/auth/refresh",
+        "POST /api/v1/enrollments/{token}/complete",
         "PUT /api/v1/media/upload/{key}",
     }
     assert {route: roles for route, roles in table.items() if "/users" in route or "/mobile/devices" in route} == {
