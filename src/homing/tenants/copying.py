@@ -44,11 +44,11 @@ async def copy(source: str, target: str) -> dict[str, int]:
     async with databases.connected(target) as conn:
         if there := await databases.tables(conn):
             raise Problem("state_conflict", f"The target database is not empty: it has {there[0]}.")
-        await conn.execute(_MAKE_ROLE)
+        await conn.execute(MAKE_ROLE)
     reading, writing = os.pipe()
     try:
-        dumping = await _start(dump, source, "--format=custom", "--no-owner", stdout=writing)
-        restoring = await _start(restore, target, "--no-owner", "--single-transaction", stdin=reading)
+        dumping = await start(dump, source, "--format=custom", "--no-owner", stdout=writing)
+        restoring = await start(restore, target, "--no-owner", "--single-transaction", stdin=reading)
     finally:
         os.close(reading)
         os.close(writing)
@@ -69,13 +69,13 @@ async def copy(source: str, target: str) -> dict[str, int]:
     return after
 
 
-_MAKE_ROLE = """DO $$ BEGIN
+MAKE_ROLE = """DO $$ BEGIN
     IF to_regrole('homing_api') IS NULL THEN CREATE ROLE homing_api NOLOGIN NOINHERIT NOBYPASSRLS; END IF;
 END $$"""
 """Roles belong to servers, not to databases, so a dump holds only what is granted to them."""
 
 
-async def _start(
+async def start(
     path: str, url: str, *options: str, stdin: int | None = None, stdout: int | None = None
 ) -> asyncio.subprocess.Process:
     """A program on a database; the password goes through the environment, where other users do not see it."""

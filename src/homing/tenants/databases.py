@@ -56,7 +56,7 @@ async def create(url: str) -> bool:
     try:
         conn = await psycopg.AsyncConnection.connect(url, connect_timeout=CONNECT)
     except psycopg.OperationalError as error:
-        if not await _missing(url):
+        if not await is_missing(url):
             raise Problem("unavailable", f"The database cannot be reached: {str(error).strip()}") from error
     else:
         await conn.close()
@@ -71,7 +71,7 @@ async def create(url: str) -> bool:
     return True
 
 
-async def _missing(url: str) -> bool:
+async def is_missing(url: str) -> bool:
     """Whether the server is there and the database is not. libpq gives no code for it, so ask."""
     if name_of(url) == "postgres":
         return False
