@@ -10,7 +10,7 @@ import getpass
 import platform
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -33,6 +33,7 @@ from homing.client import (
     Verdict,
 )
 from homing.protocol.enrolment import LINK, read_link
+from homing.protocol.errors import Action
 
 command = App(name="client", help="A replica in a SQLite file: edit offline, sync when there is a line.")
 
@@ -65,6 +66,21 @@ def login(name: str, *, replica: Where = DEFAULT, password: str | None = None, j
         )
         client.fetch_schema()
         _show({"user": user, "tables": sorted(client.replica.store.tables())}, json=json)
+
+
+@command.command
+def watch(*, replica: Where = DEFAULT, json: Json = False) -> None:
+    """Sync, then print changes as they happen, a line each, until somebody has to do something (or Ctrl-C)."""
+    with _opened(replica, json) as client, suppress(KeyboardInterrupt):
+        for heard in client.follow():
+            for resource_type, row_id, action in heard.rows:
+                line = {"action": action, "resource_type": resource_type, "id": row_id}
+                print(msgspec.json.encode(line).decode() if json else f"{action} {resource_type} {row_id}", flush=True)
+            if heard.report is not None and not heard.report.ok:
+                print(f"{heard.report.action}: {heard.report.detail}", file=sys.stderr, flush=True)
+                ended = heard.report.action is not Action.RETRY
+                if ended:
+                    raise SystemExit(1)
 
 
 @command.command

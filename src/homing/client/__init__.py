@@ -14,6 +14,7 @@ from homing.client.drivers import AsyncClient, Client
 from homing.client.exchange import Answer, Progress, Request, Response, Unreachable, Wait
 from homing.client.flow import Report, sync
 from homing.client.integrity import Difference
+from homing.client.live import Heard
 from homing.client.login import OtherUserError
 from homing.client.outbox import EditError
 from homing.client.replica import Replica, Status
@@ -29,6 +30,7 @@ __all__ = [
     "ClosedError",
     "Difference",
     "EditError",
+    "Heard",
     "OtherUserError",
     "Progress",
     "RefusalError",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import aclosing
 from pathlib import Path
 from random import Random
 from types import TracebackType
@@ -12,9 +13,10 @@ from typing import Any, Self
 
 import httpx
 
-from homing.client import flow, login, schema, status
+from homing.client import flow, live, login, schema, status
 from homing.client.exchange import Answer, FilePart, Flow, Progress, Request, Response, Step, T, Unreachable, Wait
 from homing.client.flow import Report
+from homing.client.live import Heard
 from homing.client.replica import Replica
 
 TIMEOUT = httpx.Timeout(connect=10.0, read=60.0, write=60.0, pool=10.0)
@@ -111,6 +113,39 @@ class Client(_Base):
         """What the server knows of this device's syncs."""
         return self.run(status.status(self.replica.store))
 
+    def follow(self) -> Iterator[Heard]:
+        """Sync, and then keep the replica in step as changes happen, until somebody has to do something: the last news
+        is then a report that says what. Leave the loop whenever you like."""
+        pauses = live.pauses()
+        while True:
+            report = self.sync()
+            yield Heard(report=report)
+            if report.action in live.STOPPING:
+                return
+            ear = live.Ear(self.replica.store)
+            for line in self._lines():
+                outcome = ear.take(line)
+                if isinstance(outcome, Heard):
+                    if outcome.rows:
+                        self.run(flow.acked(self.replica.store))
+                    yield outcome
+                if ear.lost or outcome == "sync":
+                    break
+            pauses = live.pauses() if ear.heard else pauses
+            self._sleep(self._seconds(next(pauses)))
+
+    def _lines(self) -> Iterator[str]:
+        """The stream's lines, until it ends however it ends."""
+        request = live.request(self.replica.store)
+        if request is None:
+            return
+        try:
+            with self._http.stream(request.method, self._url(request), headers=dict(request.headers)) as response:
+                if response.status_code == 200:
+                    yield from response.iter_lines()
+        except (httpx.TransportError, httpx.DecodingError):
+            return
+
     def run(self, steps: Flow[T]) -> T:
         """Drive a flow to its end."""
         answer: Answer = None
@@ -201,6 +236,39 @@ class AsyncClient(_Base):
 
     async def status(self) -> dict[str, Any]:
         return await self.run(status.status(self.replica.store))
+
+    async def follow(self) -> AsyncIterator[Heard]:
+        pauses = live.pauses()
+        store = self.replica.store
+        while True:
+            report = await self.sync()
+            yield Heard(report=report)
+            if report.action in live.STOPPING:
+                return
+            ear = await asyncio.to_thread(live.Ear, store)
+            async with aclosing(self._lines()) as lines:
+                async for line in lines:
+                    outcome = await asyncio.to_thread(ear.take, line)
+                    if isinstance(outcome, Heard):
+                        if outcome.rows:
+                            await self.run(flow.acked(store))
+                        yield outcome
+                    if ear.lost or outcome == "sync":
+                        break
+            pauses = live.pauses() if ear.heard else pauses
+            await self._sleep(self._seconds(next(pauses)))
+
+    async def _lines(self) -> AsyncGenerator[str]:
+        request = await asyncio.to_thread(live.request, self.replica.store)
+        if request is None:
+            return
+        try:
+            async with self._http.stream(request.method, self._url(request), headers=dict(request.headers)) as response:
+                if response.status_code == 200:
+                    async for line in response.aiter_lines():
+                        yield line
+        except (httpx.TransportError, httpx.DecodingError):
+            return
 
     async def run(self, steps: Flow[T]) -> T:
         """Drive a flow to its end. A cancelled run leaves the replica as a killed one does: ready to go on."""

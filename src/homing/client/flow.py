@@ -86,6 +86,12 @@ def pull_only(store: Store) -> Flow[Report]:
     return (yield from _alone(store, report, steps()))
 
 
+def acked(store: Store) -> Flow[Report]:
+    """Only ack what was stored."""
+    report = Report()
+    return (yield from _alone(store, report, pull.ack(store)))
+
+
 def _alone(store: Store, report: Report, steps: Flow[None]) -> Flow[Report]:
     """Run ``steps`` as the only sync of this replica, and do what the server asks for instead of going on."""
     try:

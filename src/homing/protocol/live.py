@@ -38,7 +38,7 @@ class Prolong(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag="tok
 class EntityUpdate(msgspec.Struct, kw_only=True, tag="entity_update"):
     """One change, in the order to apply them in.
 
-    ``data`` is None where the row leaves (``action`` delete; ``reason`` says why). ``next_token`` is what the client
+    ``data`` is null where the row leaves (``action`` delete; ``reason`` says why). ``next_token`` is what the client
     has after it. Of several changes that belong together all but the last carry a token that says "some of it", with
     which a cut in between loses nothing. ``has_more`` is false when the replica then equals the server. ``userId`` made
     the change; None where that is not known.
@@ -47,7 +47,7 @@ class EntityUpdate(msgspec.Struct, kw_only=True, tag="entity_update"):
     entity: str
     id: str
     action: Literal["create", "update", "delete"]
-    data: msgspec.Raw | None
+    data: msgspec.Raw
     server_version: int | None
     timestamp: str
     userId: str | None  # noqa: N815 - the contract's name
