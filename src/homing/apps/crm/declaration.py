@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from homing.apps.crm import rules
+from homing.apps.crm.assignments import may_be_assigned
 from homing.apps.crm.purchases import note_purchase
 from homing.declare import App, by_field, last_write_wins, may, only
 from homing.media import Store
@@ -48,6 +49,7 @@ def declare(_store: Store) -> App:
         "job_assignments",
         in_scopes={"office": "'all'", "job": "job_id"},
         write={"OWNER": may(create=("job_id", "user_id"), delete=True)},
+        prepare=[may_be_assigned],
     )
     # Who and when are the server's to say; they go with the tick, so the same edit decides all three.
     crm.table(

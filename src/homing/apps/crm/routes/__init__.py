@@ -1,3 +1,5 @@
 """HTTP for the web: the same rows and rules as sync, one file a thing."""
 
-ROUTES = ()
+from homing.apps.crm.routes import activity, customers, jobs, materials
+
+ROUTES = (*customers.ROUTES, *jobs.ROUTES, *materials.ROUTES, *activity.ROUTES)
