@@ -99,8 +99,7 @@ def read_access_until(keys: Keys, token: str, *, tenant: str, now: datetime) -> 
         if len(keys.verified) >= VERIFIED_MAX:
             del keys.verified[next(iter(keys.verified))]
         keys.verified[token] = found
-    claims, until = found
-    if now.timestamp() >= until:
+    if now.timestamp() >= found[1]:
         keys.verified.pop(token, None)
         raise Problem("unauthenticated", "The access token is expired.")
     return found

@@ -21,13 +21,13 @@ from homing.client.flow import Report
 from homing.client.pages import Change, Page
 from homing.client.store import Store
 from homing.protocol.errors import Action
-from homing.protocol.live import Bye, ConflictResolved, Current, EntityUpdate, Heartbeat, Presence
+from homing.protocol.live import Bye, ConflictResolved, Current, Heartbeat, Presence, Update
 
 STOPPING = (Action.STOP, Action.UPGRADE, Action.WIPE, Action.LOGIN, Action.ENROLL)
 """What a sync may report that no further one mends."""
 
 _KNOWN = frozenset(("entity_update", "current", "presence", "conflict_resolved", "heartbeat", "bye"))
-_decoder = msgspec.json.Decoder(EntityUpdate | Current | Presence | ConflictResolved | Heartbeat | Bye)
+_decoder = msgspec.json.Decoder(Update | Current | Presence | ConflictResolved | Heartbeat | Bye)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Ear:
             self.lost = _is_for_us(line[6:])
             return None
         match message:
-            case EntityUpdate():
+            case Update():
                 self._changes.append(_change(message))
                 return None if message.has_more else self._apply(message.next_token)
             case Current():
@@ -122,8 +122,8 @@ def pauses() -> Iterator[Wait]:
         window = min(BACKOFF_SECONDS_MAX, window * 2)
 
 
-def _change(message: EntityUpdate) -> Change:
-    return Change(message.id, message.entity, message.action, message.data, message.server_version)
+def _change(message: Update) -> Change:
+    return Change(message.id, message.resource_type, message.action, message.data, message.server_version)
 
 
 class _Typed(msgspec.Struct):

@@ -35,7 +35,7 @@ class Prolong(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag="tok
     token: str
 
 
-class EntityUpdate(msgspec.Struct, kw_only=True, tag="entity_update"):
+class Update(msgspec.Struct, kw_only=True, tag="entity_update", rename={"resource_type": "entity"}):
     """One change, in the order to apply them in.
 
     ``data`` is null where the row leaves (``action`` delete; ``reason`` says why). ``next_token`` is what the client
@@ -44,7 +44,7 @@ class EntityUpdate(msgspec.Struct, kw_only=True, tag="entity_update"):
     the change; None where that is not known.
     """
 
-    entity: str
+    resource_type: str
     id: str
     action: Literal["create", "update", "delete"]
     data: msgspec.Raw
@@ -96,7 +96,7 @@ class Bye(msgspec.Struct, kw_only=True, tag="bye"):
 
 
 FromClient = Subscribe | Prolong
-ToClient = EntityUpdate | Current | Presence | ConflictResolved | Heartbeat | Bye
+ToClient = Update | Current | Presence | ConflictResolved | Heartbeat | Bye
 
 _decoder = msgspec.json.Decoder(FromClient)
 

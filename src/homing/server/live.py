@@ -1,4 +1,5 @@
-"""The hub: keeps everybody who is connected to this node, in one tenant, in step with the database.
+"""The hub: keeps everybody who is connected to this node, in one tenant, in step with the database. More lines than
+other modules have, because joining, pulling and rounds are one state machine, and its states are only right together.
 
 One task goes round after round (``engine/live.py`` says what a round is and why it is exact): woken by a write that
 went through this node, by a hint from another one, or after a second, because hints may be lost and some writers give

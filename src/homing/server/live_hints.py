@@ -15,7 +15,7 @@ from time import monotonic
 from uuid import UUID
 
 import psycopg
-from psycopg import Notify
+from psycopg import Notify, sql
 
 from homing.accounts import presence
 from homing.postgres.database import Database
@@ -87,7 +87,7 @@ class Hints:
         while True:
             try:
                 async with self._database.dedicated() as conn:
-                    await conn.execute(f"LISTEN {CHANNEL}", prepare=False)
+                    await conn.execute(sql.SQL("LISTEN {}").format(sql.Identifier(CHANNEL)), prepare=False)
                     self._wake()  # whatever was said while nobody listened
                     async for notice in conn.notifies():
                         self._hear(notice)
