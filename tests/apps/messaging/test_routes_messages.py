@@ -158,6 +158,10 @@ def test_words_are_found(people) -> None:
     assert found(bob, q="ferry or dream") == ["No", "The"]
     assert found(ann, q="diesel", box="sent") == ["No", "The"]
     assert found(bob, q="dies") == []
+    send(bob, bob, "Diesel: order twice as much")
+    assert found(bob, q="diesel", **{"with": bob.id}) == ["Diesel:"]
+    assert found(bob, q="diesel", **{"with": ann.id}) == ["Diesel", "No", "The"]
+    assert found(ann, q="diesel", **{"with": bob.id}, status="unread") == ["Diesel", "No", "The"]
     assert found(bob, q="' & | ! <-> :*") == []
     problem(bob.http.get("/api/v1/messages", params={"q": "a\x00"}), 400, "invalid_parameter")
 

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
 
+from homing.engine.caller import Caller
 from homing.engine.tables import BoundTable
 from homing.postgres.sql import Connection, fetch_all, load
 from homing.protocol.errors import Problem
 from homing.server.listing import Query, find_places
 from homing.server.pages import Page, page_of, read_cursor
 from homing.server.rows import read_rows, with_member
+from homing.server.tenant import Tenant
 
 PACKAGE = "homing.apps.messaging"
+
+
+@asynccontextmanager
+async def in_order(tenant: Tenant, caller: Caller) -> AsyncIterator[Connection]:
+    """A transaction of the caller's for lists: along indexes, in order."""
+    async with tenant.engine.indexed.transaction(actor=str(caller.user_id)) as conn:
+        await conn.execute(load(PACKAGE, "in_order"))
+        yield conn
+
 
 Status = Literal["pending_sync", "synced", "read", "unread"]
 
@@ -37,8 +49,11 @@ def messages(
     if q is not None:
         if "\x00" in q:
             raise Problem("invalid_parameter", "q: NUL is in no message")
-        filters.add("q")
         params["q"] = q
+        filters.add("partner" if partner is not None else box)
+        if partner is not None:
+            params["partner"] = partner
+        return Query(PACKAGE, "list_found", frozenset(filters), params)
     if partner is not None:
         return Query(PACKAGE, "list_conversation", frozenset(filters), {**params, "partner": partner})
     return Query(PACKAGE, "list_inbox" if box == "inbox" else "list_sent", frozenset(filters), params)

@@ -4,7 +4,6 @@ FROM messaging.messages m
 WHERE m.sender_id = %(user)s
   AND m.status = %(status)s  -- when status
   AND m.status <> 'read'  -- when unread
-  AND m.id = ANY (ARRAY(SELECT w.id FROM messaging.messages w WHERE to_tsvector('simple', w.content) @@ websearch_to_tsquery('simple', %(q)s) AND w.sender_id = %(user)s))  -- when q
   AND (m.created_at, m.id) < (%(after_at)s::timestamptz, %(after_id)s::uuid)  -- when after
 ORDER BY m.created_at DESC, m.id DESC
 LIMIT %(limit)s

@@ -8,6 +8,7 @@ import msgspec
 from litestar import get
 
 from homing.apps.messaging.conversations import Conversation, Partner, list_contacts, list_conversations
+from homing.apps.messaging.lists import in_order
 from homing.engine.caller import Caller
 from homing.server.answers import RawJson
 from homing.server.pages import LIMIT_DEFAULT, After, Limit, Page, Search
@@ -37,7 +38,7 @@ async def get_conversations(
 ) -> RawJson:
     """The caller's conversations, the latest first: partner, last message, unread."""
     table = tenant.engine.bound.by_resource_type["messaging.message"]
-    async with tenant.database.transaction(actor=str(caller.user_id)) as conn:
+    async with in_order(tenant, caller) as conn:
         page = await list_conversations(conn, caller.user_id, table=table, after=after, limit=limit)
     return RawJson(msgspec.json.encode(page))
 

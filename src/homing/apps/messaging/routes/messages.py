@@ -10,7 +10,7 @@ from litestar import Request, get, post
 from litestar.params import QueryParameter
 
 from homing.apps.messaging import lists
-from homing.apps.messaging.lists import PACKAGE, Status, list_messages, read_messages
+from homing.apps.messaging.lists import PACKAGE, Status, in_order, list_messages, read_messages
 from homing.apps.messaging.messages import CONTENT_BYTES_MAX
 from homing.engine.caller import Caller, Claims
 from homing.engine.tables import BoundTable
@@ -80,7 +80,7 @@ async def get_message(tenant: Tenant, caller: Caller, message_id: UUID) -> RawJs
 @get("/messages/unread-count", roles=SIGNED_IN)
 async def get_unread_count(tenant: Tenant, caller: Caller) -> UnreadCount:
     """How many messages to the caller are not read yet."""
-    async with tenant.database.transaction(actor=str(caller.user_id)) as conn:
+    async with in_order(tenant, caller) as conn:
         row = await fetch_one(conn, load(PACKAGE, "count_unread"), {"user": caller.user_id})
     assert row is not None
     return UnreadCount(row[0])
@@ -136,7 +136,7 @@ def _table(tenant: Tenant) -> BoundTable:
 
 
 async def _page(tenant: Tenant, caller: Caller, query: Query, *, after: str | None, limit: int) -> RawJson:
-    async with tenant.database.transaction(actor=str(caller.user_id)) as conn:
+    async with in_order(tenant, caller) as conn:
         page = await list_messages(conn, query, caller.user_id, table=_table(tenant), after=after, limit=limit)
     return RawJson(msgspec.json.encode(page))
 

@@ -1,0 +1,1 @@
+DROP FUNCTION messaging.find_words(text);
