@@ -34,6 +34,14 @@ async def test_a_tenant_is_opened_when_it_is_used_and_the_least_recently_used_on
             assert (answer.status_code, answer.json()["tenant"]) == (200, name)
         assert states(here.node) == {"ada": "open", "ben": "closed", "cleo": "open"}
         assert (here.node.opened, here.node.closed, here.node.failed) == (3, 1, 0)
+        page = (await here.http.get("/metrics")).text
+        assert [line for line in page.splitlines() if line.startswith("homing_tenants")] == [
+            "homing_tenants_known 3.0",
+            "homing_tenants_open 2.0",
+            "homing_tenants_opened 3.0",
+            "homing_tenants_failed 0.0",
+            "homing_tenants_closed 1.0",
+        ]
 
 
 async def test_a_tenant_in_use_is_never_closed_and_one_too_many_is_told_to_come_back(

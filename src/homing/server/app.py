@@ -56,6 +56,7 @@ def create_app(node: Node) -> Litestar:
     """
     handlers = compose(ROUTES, node.modules)
     metrics = Metrics()
+    metrics.watch(node)
     with warnings.catch_warnings():
         # Litestar 3 will want each parameter to say where it comes from; here a name that is not in the path is in the
         # query, and pyproject.toml asks for Litestar 2.

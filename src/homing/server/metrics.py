@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from homing.jobs.worker import Outlook
+from homing.tenants.directory import Directory
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
+
+
+class Tenants(Protocol):
+    """What a node says of its tenants."""
+
+    opened: int
+    failed: int
+    closed: int
+    directory: Directory
+
+    @property
+    def open_now(self) -> int: ...
 
 
 class Metrics:
@@ -53,6 +68,17 @@ class Metrics:
             self._known[key] = known
         known[0].inc()
         known[1].observe(seconds)
+
+    def watch(self, node: Tenants) -> None:
+        """Tenants at this node, all together: one label for each would be thousands."""
+        for name, said, ask in (
+            ("homing_tenants_known", "Tenants in the directory.", lambda: len(node.directory.entries)),
+            ("homing_tenants_open", "Tenants open at this node.", lambda: node.open_now),
+            ("homing_tenants_opened", "Openings since the start.", lambda: node.opened),
+            ("homing_tenants_failed", "Openings that failed since the start.", lambda: node.failed),
+            ("homing_tenants_closed", "Tenants closed since the start.", lambda: node.closed),
+        ):
+            Gauge(name, said, registry=self.registry).set_function(ask)
 
     def count_job(self, task: str, outcome: str, seconds: float) -> None:
         self._jobs.labels(task, outcome).inc()

@@ -125,6 +125,11 @@ class Node:
         self._leaving: set[asyncio.Task[None]] = set()
 
     @property
+    def open_now(self) -> int:
+        """Tenants open at this moment, besides the default one."""
+        return len(self._open)
+
+    @property
     def modules(self) -> Mapping[str, ModuleType]:
         """The applications' packages by name: every tenant has the same ones."""
         return self.default.modules
