@@ -24,6 +24,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,6 +45,11 @@ START_SECONDS = 120
 """How long recovery after a crash may take at start."""
 
 STOP_SECONDS = 60
+
+RECOVERY_SECONDS = 3600.0
+"""How long reading an archive may take: recovery to a point in time (docs/how-to/point-in-time-recovery.md)."""
+
+RECOVERY_LOOK_SECONDS = 0.1
 
 CONFIGURATION = """\
 # Written by Homing at every start. Change settings with ALTER SYSTEM: those win.
@@ -271,9 +277,21 @@ def _url(cluster: Path) -> str:
 
 def _create_database(url: str) -> None:
     with psycopg.connect(url, autocommit=True) as conn:
+        _await_recovery(conn)
         exists = conn.execute("SELECT 1 FROM pg_catalog.pg_database WHERE datname = 'homing'").fetchone()
         if exists is None:
             conn.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier("homing")))
+
+
+def _await_recovery(conn: psycopg.Connection) -> None:
+    """Until everything may be written: a server that reads an archive lets readers in before it is done."""
+    deadline = time.monotonic() + RECOVERY_SECONDS
+    while conn.execute("SELECT pg_is_in_recovery()").fetchone() != (False,):
+        if time.monotonic() > deadline:
+            raise EmbeddedError(
+                "PostgreSQL is still reading its archive: its log in data/postgres/log says how far it is"
+            )
+        time.sleep(RECOVERY_LOOK_SECONDS)
 
 
 def _runner(home: Path) -> _Runner:
