@@ -4,7 +4,7 @@
 SELECT c.updated_at::text, c.id
 FROM crm.customers c
 WHERE true
-  AND (to_tsvector('english', c.name || ' ' || COALESCE(c.address, '')) @@ plainto_tsquery('english', %(q)s::text) OR lower(c.phone::text) ~>=~ lower(%(q)s::text) AND lower(c.phone::text) ~<~ lower(%(q)s::text) || chr(1114111))  -- when q
+  AND (to_tsvector('english', c.name || ' ' || COALESCE(c.address, '')) @@ plainto_tsquery('english', %(q)s::text) OR (lower(c.phone::text) ~>=~ lower(%(q)s::text) AND lower(c.phone::text) ~<~ (lower(%(q)s::text) || chr(1114111))))  -- when q
   AND c.is_archived = false  -- when active
   AND c.is_archived = true  -- when archived
   AND (c.updated_at, c.id) < (%(after_at)s::timestamptz, %(after_id)s::uuid)  -- when after

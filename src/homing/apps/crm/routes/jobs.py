@@ -134,7 +134,8 @@ async def delete_job(tenant: Tenant, claims: Claims, job_id: UUID) -> None:
 @post("/jobs/{job_id:uuid}/status", status_code=200, roles=SIGNED_IN, body=NewStatus, answer=Row)
 async def post_status(request: Asked, tenant: Tenant, caller: Caller, claims: Claims, job_id: UUID) -> RawJson:
     """Take a job to its next status, along the transitions."""
-    await update(tenant.engine, claims, TYPE, job_id, msgspec.to_builtins(await read(request, NewStatus)))
+    new = await read(request, NewStatus)
+    await update(tenant.engine, claims, TYPE, job_id, msgspec.json.decode(msgspec.json.encode(new), type=Columns))
     return await _job(tenant, caller, job_id)
 
 

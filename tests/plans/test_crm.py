@@ -1,0 +1,169 @@
+"""The CRM's queries are answered along an index, whatever the size of the tables: no sequential scan, and no more rows
+read than there are to show."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from homing.apps.crm.declaration import declare
+from homing.media import open_store
+from homing.postgres.lines import load_with
+
+if TYPE_CHECKING:  # pytest rewrites each plugin's asserts as it loads it, which an import before that prevents
+    from tests.fixtures.cluster import Cluster
+
+CUSTOMERS, JOBS, WORKERS = 10_000, 20_000, 100
+# Customer n has the id …n; one in five thousand lives in a rare street, every other one in the same city. Job n is of
+# customer n % 10,000 and given to worker n % 100; nine in ten are completed.
+COMPANY = f"""
+SET session_replication_role = replica;
+INSERT INTO homing.users (id, username, name, role)
+SELECT ('00000000-0000-0000-0000-' || lpad(n::text, 12, '0'))::uuid, 'user-' || n, 'User ' || n,
+       CASE WHEN n = 1 THEN 'OWNER' ELSE 'WORKER' END FROM generate_series(1, {WORKERS}) n;
+INSERT INTO crm.customers (id, name, phone, address, updated_at)
+SELECT ('00000000-0000-0000-0001-' || lpad(n::text, 12, '0'))::uuid, 'Customer ' || n, '555-' || lpad(n::text, 6, '0'),
+       n || CASE WHEN n % 5000 = 0 THEN ' Unicorn' ELSE ' Elm' END || ' Street'
+         || CASE WHEN n % 2 = 0 THEN ', Bree' ELSE '' END,
+       timestamptz '2026-01-01Z' + n * interval '1 minute' FROM generate_series(1, {CUSTOMERS}) n;
+INSERT INTO crm.jobs (id, title, customer_id, status, start_date, created_by_id, updated_by_id, updated_at)
+SELECT ('00000000-0000-0000-0002-' || lpad(n::text, 12, '0'))::uuid, 'Job ' || n,
+       ('00000000-0000-0000-0001-' || lpad((1 + n % {CUSTOMERS})::text, 12, '0'))::uuid,
+       CASE WHEN n % 1000 < 900 THEN 'COMPLETED' WHEN n % 3 = 0 THEN 'IN_PROGRESS' WHEN n % 3 = 1 THEN 'NOT_STARTED'
+            ELSE 'ON_HOLD' END,
+       date '2026-01-01' + n % 300, u, u, timestamptz '2026-01-01Z' + n * interval '1 minute'
+FROM generate_series(1, {JOBS}) n, (SELECT '00000000-0000-0000-0000-000000000001'::uuid AS u) owner;
+INSERT INTO crm.job_assignments (job_id, user_id)
+SELECT ('00000000-0000-0000-0002-' || lpad(n::text, 12, '0'))::uuid,
+       ('00000000-0000-0000-0000-' || lpad((1 + n * 7 / 3 % {WORKERS})::text, 12, '0'))::uuid
+FROM generate_series(1, {JOBS}) n;
+INSERT INTO crm.materials (job_id, item_name, added_by_id, is_deleted)
+SELECT j.id, 'Item ' || m, j.created_by_id, m = 5 FROM crm.jobs j, generate_series(1, 5) m;
+INSERT INTO crm.activity_logs (entity_type, entity_id, action, user_id, job_id, created_at)
+SELECT 'job', j.id, 'update', j.created_by_id, j.id, now() - row_number() OVER () * interval '1 minute' FROM crm.jobs j;
+INSERT INTO crm.job_status_history (job_id, from_status, to_status, changed_by_id)
+SELECT j.id, 'IN_PROGRESS', 'COMPLETED', j.created_by_id FROM crm.jobs j WHERE status = 'COMPLETED';
+SET session_replication_role = DEFAULT;
+VACUUM ANALYZE crm.customers, crm.jobs, crm.job_assignments, crm.materials, crm.activity_logs, crm.job_status_history;
+"""
+WORKER = "00000000-0000-0000-0000-000000000005"
+CUSTOMER = "00000000-0000-0000-0001-000000000007"
+JOB = "00000000-0000-0000-0002-000000000999"
+ASKED = {
+    "limit": 21,
+    "after_at": "2026-01-07T00:00:00Z",
+    "after_id": JOB,
+    "after_start": "2026-06-01",
+    "after_purchased": False,
+    "status": "ON_HOLD",
+    "customer": CUSTOMER,
+    "worker": WORKER,
+    "job": JOB,
+    "user": WORKER,
+    "entity_type": "job",
+    "entity_id": JOB,
+    "action": "update",
+    "since": "2026-01-01T00:00:00Z",
+    "until": "2036-01-01T00:00:00Z",
+    "ids": [JOB],
+    "names": ["Customer 7"],
+    "addresses": ["7 Elm Street"],
+}
+LARGE = ("customers", "jobs", "job_assignments", "materials", "job_status_history", "activity_logs", "job_activities")
+
+
+@pytest.fixture(scope="module")
+def company(cluster: Cluster, template: str) -> Iterator[str]:
+    url = cluster.create_database(template)
+    with psycopg.connect(url, autocommit=True) as conn:
+        for statement in COMPANY.split(";\n"):
+            conn.execute(statement)  # type: ignore[arg-type]
+    yield url
+    cluster.drop_database(url)
+
+
+def scans_of(url: str, statement: str, asked: dict[str, Any]) -> list[dict[str, Any]]:
+    """The nodes that read a table, by the generic plan, which is what the server runs."""
+    names: list[str] = []
+
+    def number(match: re.Match[str]) -> str:
+        if match[1] not in names:
+            names.append(match[1])
+        return f"${names.index(match[1]) + 1}"
+
+    prepared = re.sub(r"%\((\w+)\)s", number, statement).replace("%%", "%")
+    with psycopg.connect(url, options="-c plan_cache_mode=force_generic_plan -c jit=off", autocommit=True) as conn:
+        conn.execute(f"PREPARE page AS {prepared}".encode())
+        values = sql.SQL(", ").join(sql.Literal(asked[name]) for name in names)
+        execute = sql.SQL("EXECUTE page ({})").format(values)
+        told = conn.execute(sql.SQL("EXPLAIN (ANALYZE, COSTS OFF, FORMAT JSON) {}").format(execute)).fetchone()
+    assert told is not None
+    return [node for node in nodes(told[0][0]["Plan"]) if "Relation Name" in node or "Index Name" in node]
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from nodes(child)
+
+
+def read_by(scans: list[dict[str, Any]]) -> int:
+    return max(
+        int((scan["Actual Rows"] + scan.get("Rows Removed by Filter", 0)) * scan["Actual Loops"]) for scan in scans
+    )
+
+
+@pytest.mark.parametrize(
+    ("query", "filters", "asked", "indexes", "most"),
+    [
+        # The spec's three query patterns.
+        ("list_customers", {"active", "q"}, {"q": "unicorn"}, {"customers_words", "customers_phone_prefix"}, 2),
+        ("list_customers", {"active", "q"}, {"q": "555-0000"}, {"customers_words", "customers_phone_prefix"}, 99),
+        ("list_customers", {"active", "q", "after"}, {"q": "bree"}, {"customers_words"}, 10_000),
+        ("list_jobs", {"active"}, {}, {"jobs_dashboard"}, 21),
+        ("list_jobs", {"active", "after"}, {}, {"jobs_dashboard"}, 21),
+        ("list_worker_jobs", set(), {}, {"idx_assignments_user", "jobs_pkey"}, 250),
+        ("list_materials", set(), {}, {"materials_checklist"}, 5),
+        # And what it does not ask for.
+        ("list_customers", {"active"}, {}, {"idx_customers_active or customers_listed"}, 22),
+        ("list_customers", set(), {}, {"customers_listed"}, 21),
+        ("list_jobs", {"status"}, {}, {"jobs_of_status"}, 21),
+        ("list_jobs", {"customer", "active"}, {}, {"idx_jobs_customer"}, 21),
+        ("list_jobs", {"worker", "active"}, {}, {"idx_assignments_user", "jobs_pkey"}, 250),
+        ("describe_jobs", set(), {}, {"jobs_pkey", "customers_pkey"}, 21),
+        ("list_assignments", set(), {}, {"idx_assignments_job or unique_job_user_assignment"}, 5),
+        ("find_assignment", set(), {}, {"idx_assignments_job or unique_job_user_assignment"}, 1),
+        ("list_history", set(), {"job": "00000000-0000-0000-0002-000000000001"}, {"idx_status_history_job"}, 21),
+        ("list_activity", set(), {}, {"created_at_idx"}, 60),
+        ("list_activity", {"job"}, {}, {"job_id_created_at_idx"}, 21),
+        ("list_activity", {"entity_type", "entity_id"}, {}, {"entity_type_entity_id_idx"}, 21),
+        ("list_activity", {"worker"}, {}, {"job_id_created_at_idx"}, 2500),
+        ("find_same_customers", set(), {}, {"idx_customers_name"}, 1),
+    ],
+)  # fmt: skip
+def test_a_query_is_answered_along_its_index(
+    company: str, query: str, filters: set[str], asked: dict[str, Any], indexes: set[str], most: int
+) -> None:
+    scans = scans_of(company, load_with("homing.apps.crm", query, frozenset(filters)), ASKED | asked)
+    used = {re.sub(r"^activity_logs_(\d+|default)_", "", scan["Index Name"]) for scan in scans if "Index Name" in scan}
+    assert all(used & set(index.split(" or ")) for index in indexes), used
+    assert whole_tables(scans) == []
+    assert read_by(scans) <= most, read_by(scans)
+
+
+def whole_tables(scans: list[dict[str, Any]]) -> list[str]:
+    """Large tables that were read from end to end; partitions of months to come are empty."""
+    return [scan["Relation Name"] for scan in scans if scan["Node Type"] == "Seq Scan" and scan["Actual Rows"] > 0
+            and scan["Relation Name"].startswith(LARGE)]  # fmt: skip
+
+
+def test_what_a_user_holds_is_found_along_indexes(company: str, tmp_path: Any) -> None:
+    app = declare(open_store(None, data_dir=tmp_path, bytes_max=1))
+    for scope in app.scopes:
+        scans = scans_of(company, scope.held_by, {"user": WORKER})
+        assert whole_tables(scans) == []
