@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from homing.protocol import token as tokens
 from homing.protocol.errors import Problem
-from homing.protocol.token import Place, Snapshot, Token
+from homing.protocol.token import Minter, Place, Snapshot, Token
 from tests.engine.world import KEYS, World, item
 
 USER = UUID("8a0c4b0e-64ba-4a2c-9d9f-111111111111")
@@ -203,3 +203,28 @@ async def test_an_item_may_be_based_on_ones_own_token_only(world: World) -> None
     assert (await world.push(one, edit(token)))[0]["status"] == "ok"
     claims = replace(one)
     assert (await world.push(claims, edit(True), client_sync_token=(await world.sync(one)).token))[0]["status"] == "ok"
+
+
+@pytest.mark.parametrize("tables", [None, (), (1, 200)])
+@pytest.mark.parametrize("delivered", [0, 127, 128, 70_000, 2**40])
+def test_a_minted_token_is_the_encoded_one(delivered: int, tables: tuple[int, ...] | None) -> None:
+    keys = {"new": b"n" * 32, "old": b"o" * 32}
+    token = Token(
+        epoch=uuid4(), user=uuid4(), since=Snapshot(10, 90, (11, 50)), held=b"d" * 32,
+        delivered=delivered, issued_at=1_700_000_000, tables=tables,
+    )  # fmt: skip
+    assert token.since is not None
+    assert token.held is not None
+    minter = Minter(
+        keys, epoch=token.epoch, since=token.since, held=token.held, issued_at=token.issued_at, tables=tables
+    )
+    assert minter.mint(token.user.bytes, delivered).decode() == tokens.encode(token, keys)
+
+
+def test_what_one_snapshot_sees_another_covers() -> None:
+    earlier, later = Snapshot(10, 20, (12, 15)), Snapshot(12, 25, (12, 22))
+    assert (later.covers(earlier), earlier.covers(later)) == (True, False)
+    assert later.covers(later)
+    assert not Snapshot(10, 25, (10, 22)).covers(earlier), "10 was visible before"
+    for xid in range(30):
+        assert later.sees(xid) or not earlier.sees(xid)
