@@ -111,6 +111,7 @@ def test_who_may_call_what(server: Server) -> None:
         "GET /api/v1/mobile/devices": "OWNER",
         "GET /api/v1/mobile/devices/{device_id}": "OWNER",
         "GET /api/v1/mobile/devices/{device_id}/explain": "OWNER",
+        "DELETE /api/v1/users/{user_id}": "OWNER",
         "GET /api/v1/users": "OWNER",
         "PATCH /api/v1/mobile/devices/{device_id}": "OWNER",
         "PATCH /api/v1/users/{user_id}": "OWNER",
