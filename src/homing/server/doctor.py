@@ -14,10 +14,13 @@ from typing import Any, Literal
 import msgspec
 from psycopg.rows import dict_row
 
+from homing.jobs.worker import Outlook, look_ahead
 from homing.postgres import migrations
 from homing.postgres.sql import Connection, fetch_all, load
 from homing.protocol.errors import Problem
+from homing.server import vitals
 from homing.server.tenant import Tenant, sets_of
+from homing.server.vitals import Bloat, Vitals
 
 State = Literal["ok", "warn", "fail"]
 
@@ -36,6 +39,11 @@ DISK_WARN, DISK_FAIL = 0.1, 0.02
 EXPIRED_WARN = 100
 LISTED = 8
 """Tables whose sizes are shown."""
+NAMED = 3
+UNUSED_DAYS = 30
+"""Statistics of fewer days say nothing about what is used at the end of a month."""
+BLOAT_WARN = 0.5
+JOB_SECONDS_MAX = 900
 PROBE = f"{0:08d}/{0:032x}"
 """A key that no upload gets: the store is asked for it only to see whether it answers."""
 
@@ -61,13 +69,16 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
 async def examine(tenant: Tenant) -> Diagnosis:
     """Everything, in the order in which it should be looked at. Raises Problem("unavailable")."""
     owner = tenant.engine.owner
-    schemas = sorted({"homing", *(app.schema for app in tenant.apps)})
+    schemas = tenant.schemas
     async with owner.connection() as conn:
         server = await _one(conn, "read_server")
         waiting = await _one(conn, "read_waiting")
         tables = await fetch_all(conn, load(__package__, "read_tables"), {"schemas": schemas, "limit": LISTED})
         bad = [name for (name,) in await fetch_all(conn, load(__package__, "read_bad_indexes"), {"schemas": schemas})]
         counts = await count(tenant, conn, waiting)
+        vital = await vitals.read(conn, schemas=schemas)
+        bloat = await vitals.measure_bloat(conn, vital.tables)
+        jobs = await look_ahead(conn, [], now=tenant.clock())
     sets = sets_of(tenant.apps)
     # Of other sets nothing is asked: the control tables', and those of applications that are not served just now.
     own = {each.name for each in sets}
@@ -79,6 +90,8 @@ async def examine(tenant: Tenant) -> Diagnosis:
         _extensions(server),
         _epoch(waiting),
         *_tables(tables, bad, server["bytes"]),
+        *_vitals(vital, bloat),
+        _jobs(jobs),
         *_waiting(waiting),
         await _store(tenant),
         await asyncio.to_thread(_disk, tenant),
@@ -249,6 +262,50 @@ def _waiting(waiting: dict[str, Any]) -> Iterator[Finding]:
         todo="Run homing collect; a running server does it daily."
         if not waiting["next_month"]
         else "History fell into the default partition while none was made: it stays there and is not collected.",
+    )
+
+
+def _vitals(vital: Vitals, bloat: list[Bloat]) -> Iterator[Finding]:
+    dearest = [f"{s.seconds:.1f} s in {s.calls} calls of {s.text[:60]}" for s in (vital.statements or [])[:NAMED]]
+    yield Finding(
+        check="statements",
+        state="ok",
+        found="not counted: pg_stat_statements is not in this database"
+        if vital.statements is None
+        else f"the dearest: {'; '.join(dearest) or 'none yet'}",
+    )
+    unused = [f"{each.name} {_size(each.bytes)}" for each in vital.unused if each.bytes >= vitals.BLOAT_BYTES_MIN]
+    yield _judge(
+        "unused indexes",
+        f"{', '.join(unused) or 'none of a size'} in {vital.statistics_days:.0f} days",
+        warn=bool(unused) and vital.statistics_days >= UNUSED_DAYS,
+        todo="They cost every write. Drop those of your own that no monthly or yearly report needs.",
+    )
+    swollen = [each for each in bloat if each.part > BLOAT_WARN]
+    yield _judge(
+        "bloat",
+        ", ".join(f"{each.name} {each.part:.0%} {each.how}" for each in swollen) or f"{len(bloat)} large tables",
+        warn=bool(swollen),
+        todo="Rows come and go faster than autovacuum clears up: let it run more often on these tables.",
+    )
+    yield _judge(
+        "archive",
+        "off: a lost disk costs everything since the last backup"
+        if vital.archiving is None
+        else "nothing archived yet"
+        if vital.archived_ago is None
+        else f"the last file {vital.archived_ago:.0f} s ago",
+        fail=vital.archiving is False,
+        todo="archive_command fails, and the log grows until the disk is full: see pg_stat_archiver.",
+    )
+
+
+def _jobs(jobs: Outlook) -> Finding:
+    return _judge(
+        "jobs",
+        f"{jobs.waiting} wait, the oldest for {jobs.oldest_seconds:.0f} s; {jobs.dead} dead",
+        warn=bool(jobs.dead) or jobs.oldest_seconds > JOB_SECONDS_MAX,
+        todo="Look at dead ones: homing jobs list --status dead. Old ones wait for a running server that knows them.",
     )
 
 

@@ -25,8 +25,7 @@ async def _vacuum(tenant: Tenant, _: Job) -> None:
 
 
 async def _reindex(tenant: Tenant, _: Job) -> None:
-    schemas = sorted({"homing", *(app.schema for app in tenant.apps)})
-    for done in await upkeep.reindex(tenant.engine.owner, schemas=schemas):
+    for done in await upkeep.reindex(tenant.engine.owner, schemas=tenant.schemas):
         log.info("rebuilt index %s of tenant %s: %d bytes, before %d", done.index, tenant.name, done.after, done.before)
 
 

@@ -98,6 +98,11 @@ class Tenant:
         return [table.qualified.as_string(None) for table in self.engine.bound.tables]
 
     @property
+    def schemas(self) -> list[str]:
+        """The database's schemas that are Homing's or its applications'."""
+        return sorted({"homing", *(app.schema for app in self.apps)})
+
+    @property
     def roles(self) -> Collection[str]:
         """The office, the field, and whatever else an application gives rights to."""
         declared = {role for app in self.apps for table in app.tables for role in table.write}

@@ -16,6 +16,7 @@ import psycopg
 
 from homing.jobs.worker import Outlook, Worker, look_ahead
 from homing.protocol.errors import Problem
+from homing.server import vitals
 from homing.server.metrics import Metrics
 from homing.server.node import Node
 from homing.server.tasks import tasks_of
@@ -28,6 +29,8 @@ log = logging.getLogger("homing.jobs")
 ROUND_SECONDS = 5.0
 """How often to see which tenants are to be looked at."""
 LOOK_SECONDS_MAX = 3600.0
+VITALS_SECONDS = 60.0
+"""How often the database's key figures are read for the metrics."""
 TENANTS_AT_ONCE = 2
 TENANT_SECONDS = 3600.0
 """How long the jobs of one tenant may take at a stretch: others come after it."""
@@ -47,6 +50,7 @@ class Working:
         self._uses: dict[str, int] = {}
         """Tenant → how often it had been used when it was looked at."""
         self._visits: dict[str, asyncio.Task[None]] = {}
+        self._vitals_at = 0.0
         self._places = asyncio.Semaphore(TENANTS_AT_ONCE)
 
     async def run(self) -> None:
@@ -121,5 +125,8 @@ class Working:
         try:
             async with self._node.default.engine.owner.connection() as conn:
                 self._metrics.note_jobs(DEFAULT, await look_ahead(conn, self._tasks, now=self._node.clock()))
+                if monotonic() >= self._vitals_at:
+                    self._metrics.note_vitals(await vitals.read(conn, schemas=self._node.default.schemas))
+                    self._vitals_at = monotonic() + VITALS_SECONDS
         except _TROUBLE as error:
             log.warning("no look at the queue: %s: %s", type(error).__name__, error)
