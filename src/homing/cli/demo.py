@@ -15,19 +15,19 @@ import msgspec
 from cyclopts import Parameter
 from rich.console import Console
 
-from homing.cli._demo import conversation, penguins, sample, season, show
+from homing.cli._demo import conversation, crm, crm_show, penguins, sample, season, show
 from homing.cli._demo.office import ensure_office
 from homing.cli._demo.serving import serving
 from homing.cli._shell import Json, reported
 from homing.server.tenant import Tenant
 from homing.settings import Settings
 
-APPS = ("fieldwork", "messaging")
+APPS = ("fieldwork", "messaging", "crm")
 """Every application that ships."""
 
 
 def command(
-    which: Literal["fieldwork", "messaging"] = "fieldwork",
+    which: Literal["fieldwork", "messaging", "crm"] = "fieldwork",
     /,
     *,
     scenario: bool = False,
@@ -42,7 +42,7 @@ def command(
     ----------
     which
         What to play with --scenario: fieldwork is a season on three islands, messaging a conversation between an office
-        and five phones.
+        and five phones, crm a contractor's week.
     scenario
         Play it, on a server of its own that is removed afterwards.
     port
@@ -50,7 +50,7 @@ def command(
     seed
         Another seed is another course of events: other days with signal, other losses.
     """
-    plays = {"fieldwork": _season, "messaging": _conversation}
+    plays = {"fieldwork": _season, "messaging": _conversation, "crm": _week}
     raise SystemExit(reported(lambda: plays[which](seed, as_json=json) if scenario else _demo(data, port)))
 
 
@@ -126,6 +126,27 @@ def _conversation(seed: int, *, as_json: bool) -> int:
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(outcome)).decode() + "\n")
     else:
         show.show_conversation(console, outcome)
+    return 0 if outcome.ok else 1
+
+
+def _week(seed: int, *, as_json: bool) -> int:
+    console = Console(stderr=as_json)
+    where: list[str] = []
+
+    async def prepare(tenant: Tenant) -> None:
+        await ensure_office(tenant)
+        where.append(tenant.database.url)
+
+    with (
+        TemporaryDirectory(prefix="homing-demo-") as folder,
+        serving(_settings(Path(folder), 0, ("crm",)), prepare) as url,
+        season.silent() if as_json else show.told(console, "week", "days") as (tell, step),
+    ):
+        outcome = crm.play(url, where[0], seed=seed, tell=tell, step=step)
+    if as_json:
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(outcome)).decode() + "\n")
+    else:
+        crm_show.show(console, outcome)
     return 0 if outcome.ok else 1
 
 

@@ -6,7 +6,7 @@ import textwrap
 from dataclasses import dataclass
 from typing import Any
 
-from homing.cli._demo import penguins
+from homing.cli._demo import crm_sample, penguins
 from homing.cli._demo.office import OFFICE, PASSWORD, Desk, at_desk
 from homing.cli._demo.penguins import ISLANDS, PLACES
 
@@ -84,6 +84,7 @@ def fill(url: str) -> None:
         desk.call("POST", f"/submissions/{first}/review", {"status": "approved", "notes": "Thank you."})
         if _has_messaging(desk):
             _write_letters(desk, url)
+        crm_sample.fill(desk, {login: _user(desk, login) for login in PEOPLE})
     with at_desk(url, "ana", device_id=TABLET) as tablet:
         about = {"device_id": TABLET, "device_type": "tablet", "os_version": "14", "app_version": "1.0.0"}
         tablet.call("POST", "/mobile/devices", about)
@@ -219,5 +220,5 @@ def welcome(url: str) -> str:
         f"  password     {PASSWORD}   (of all of them; this server answers on this machine only)\n\n"
         f"{count} things to try, in this order (a token lasts ten minutes; then begin again with 1. and 2.):\n\n"
         f"{steps}\n\nStop with Ctrl-C. The data stay; `homing demo --scenario` plays a whole season,\n"
-        "`homing demo --scenario messaging` a conversation.\n"
+        "`homing demo --scenario messaging` a conversation, `homing demo --scenario crm` a contractor's week.\n"
     )
