@@ -44,6 +44,9 @@ ALLOWED = {
     "protocol: document",
     "client: document",
     "server: ProblemDocument",
+    # Columns of specification 5.
+    "apps: entity_type",
+    "apps: entity_id",
 }
 """Names that are somebody else's words, or another sense of ours."""
 
