@@ -29,7 +29,11 @@ def goals(run: Run) -> Iterator[Goal]:
         for case in [case for name, case, contender in found if name == measure and contender == "homing"]:
             yield from _at_most(found, measure, case, "thin", 2.5)
         yield from _no_growth(run, measure)
+    yield from _no_growth(run, "crm: a worker's daily delta")
     for figure in run.figures:
+        if figure.measure == "crm query":
+            slowest = float(figure.extra["p99 ms"])
+            yield Goal(f"{figure.measure}, {figure.case}, p99", "< 20 ms", f"{slowest:.2f} ms", slowest < 20)
         if figure.measure == "memory" and figure.contender == "homing":
             held = figure.median
             yield Goal("memory of the server", "< 150 MiB RSS", f"{held:.0f} MiB", held < 150)

@@ -19,6 +19,7 @@ from bench.contenders.kinto import kinto
 from bench.contenders.raw import Raw
 from bench.contenders.thin import thin
 from bench.figures import Figure, Run
+from bench.measures.crm import crm
 from bench.measures.delta import crowd, delta
 from bench.measures.live import live
 from bench.measures.memory import memory
@@ -30,7 +31,7 @@ from bench.measures.scopes import scopes
 from bench.measures.transactions import transactions
 from bench.plan import Bench, Plan, seeds
 
-MEASURES = ("delta", "pull", "push", "replica", "policy", "large", "transactions", "scopes", "live", "memory")
+MEASURES = ("delta", "pull", "push", "replica", "policy", "large", "transactions", "scopes", "live", "crm", "memory")
 
 
 def run(
@@ -117,6 +118,8 @@ def _steps(bench: Bench, only: Collection[str]) -> Iterator[tuple[str, Callable[
     if "live" in only and bench.homing is not None:
         _fill(bench, plan.small)
         yield "live", lambda: live(bench)
+    if "crm" in only:
+        yield "contractor CRM", lambda: crm(bench)
     if "memory" in only:
         yield "memory", lambda: memory(bench)
 
