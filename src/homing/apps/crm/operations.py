@@ -13,10 +13,10 @@ and later.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from time import monotonic
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -47,8 +47,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """What to do with a row. ``entity_type`` as push names it; ``entity_id`` is the row's, needed but for a create."""
 
     operation: Literal["create", "update", "delete"]
-    entity_type: str
-    payload: Mapping[str, Any]
+    entity_type: Annotated[str, msgspec.Meta(min_length=1, max_length=50, pattern=r"^[\w.-]+$")]
+    payload: dict[str, Any]
     entity_id: UUID | None = None
 
 
