@@ -68,6 +68,33 @@ async def test_what_the_server_does_by_itself(node: Node) -> None:
         assert f'homing_jobs_total{{outcome="done",task="{name}"}} 1.0' in page
 
 
+async def test_a_year_ahead_partitions_are_there_and_the_old_ones_gone(node: Node) -> None:
+    """Telemetry and history, through the job; the CRM's are in tests/apps/crm."""
+    worker = Working(node, Metrics()).worker(node.default)
+    await worker.drain()
+
+    async def partitions() -> set[str]:
+        async with node.default.engine.owner.connection() as conn:
+            found = await conn.execute(
+                "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhrelid::regclass::text ~ '_[0-9]{6}$'"
+                " AND inhparent IN ('homing.history'::regclass, 'homing.telemetry'::regclass)"
+            )
+            return {name for (name,) in await found.fetchall()}
+
+    def months(days: int) -> set[str]:
+        at = now_utc() + timedelta(days=days)
+        first = at.year * 12 + at.month - 1
+        named = [f"{month // 12}{month % 12 + 1:02}" for month in range(first, first + 4)]
+        return {f"homing.{table}_{name}" for table in ("history", "telemetry") for name in named}
+
+    assert months(0) <= await partitions()
+    for days in (366, 900):
+        node.ahead[0] = timedelta(days=days)  # type: ignore[attr-defined]
+        await worker.drain()
+        assert months(days) <= await partitions()
+    assert not months(0) & await partitions()
+
+
 async def test_a_tenant_is_worked_for_when_something_is_due(node: Node, seen: list[tuple[str, dict[str, Any]]]) -> None:
     working = Working(node, Metrics())
     entry = await operate.create(node.settings, node.control, name="acme", limits=UNLIMITED)
