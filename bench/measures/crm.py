@@ -94,8 +94,9 @@ SELECT id, 'Item ' || m, %(owner)s FROM made, generate_series(1, %(each)s::int) 
 """
 TOUCH = """
 UPDATE crm.materials SET notes = %(note)s WHERE id IN (
-    SELECT m.id FROM crm.materials m JOIN crm.job_assignments a ON a.job_id = m.job_id
-    WHERE a.user_id = %(worker)s ORDER BY m.id LIMIT %(count)s::int)
+    SELECT m.id FROM crm.materials m
+    WHERE m.job_id = ANY (ARRAY(SELECT a.job_id FROM crm.job_assignments a WHERE a.user_id = %(worker)s LIMIT 2))
+    LIMIT %(count)s::int)
 """
 
 

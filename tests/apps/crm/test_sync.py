@@ -301,3 +301,27 @@ def test_a_deleted_material_is_marked_and_an_archived_customer_keeps_its_jobs(ow
     assert query(url, "SELECT is_archived FROM crm.customers") == [(True,)]
     assert ok(owner.http.get(f"{API}/jobs/{job['id']}/materials"))["items"] == []
     assert held(phone)["job"] == {job["id"]}
+
+
+def test_a_decision_that_is_no_transition_is_refused_with_a_sentence(owner, worker, vera, phones) -> None:
+    job = make_job(owner, status="IN_PROGRESS")
+    for each in (worker, vera):
+        assign(owner, job, each)
+    wims, veras = phones("wim"), phones("vera")
+    for phone in (wims, veras):
+        synced(phone)
+    wims.replica.update("job", job["id"], status="WAITING_ON_MATERIALS")
+    veras.replica.update("job", job["id"], status="COMPLETED")
+    for phone in (wims, veras):
+        synced(phone)
+    (conflict,) = ok(owner.http.get(f"{API}/mobile/conflicts?resolution=pending"))["items"]
+    resolve = f"{API}/mobile/conflicts/{conflict['id']}/resolve"
+    answer = owner.http.post(resolve, json={"resolution": "accept_client"})
+    assert (answer.status_code, answer.json()["path"]) == (422, "/status")
+    assert "a job that is WAITING_ON_MATERIALS cannot become COMPLETED" in answer.json()["detail"]
+    assert status_of(owner, job) == "WAITING_ON_MATERIALS"
+    ok(owner.http.post(f"{API}/jobs/{job['id']}/status", json={"status": "IN_PROGRESS"}))
+    # It changed since the office looked at it, so the first call only says so.
+    assert owner.http.post(resolve, json={"resolution": "accept_client"}).status_code == 409
+    ok(owner.http.post(resolve, json={"resolution": "accept_client"}))
+    assert status_of(owner, job) == "COMPLETED"
