@@ -12,6 +12,7 @@ import pytest
 from psycopg.pq import ExecStatus
 
 import homing
+from homing import jobs
 from homing.postgres.database import Database
 from homing.postgres.migrations import migrate
 from homing.postgres.sql import execute, fetch_all, fetch_one, load
@@ -69,6 +70,7 @@ async def test_every_query_file_can_be_prepared_on_postgresql_15(postgres15: Clu
     db = Database(url, pool_size=1)
     await db.open()
     await migrate(db, shipped_migrations())
+    await jobs.install(db)
     await db.close()
     assert refused(url) == {}
     postgres15.drop_database(url)
