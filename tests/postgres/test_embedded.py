@@ -135,24 +135,29 @@ def test_a_killed_process_leaves_a_server_that_the_next_one_uses_and_stops(folde
     assert not running(folder)
 
 
-@pytest.mark.parametrize("pid", ["4194303", "mine"])
+@pytest.mark.parametrize("pid", ["4194303", "mine", "zombie"])
 def test_a_pid_file_left_by_a_power_cut_does_not_stop_the_start(folder: Path, pid: str) -> None:
-    """Nobody has the first number; the second is a living process of the server's own user that is no PostgreSQL."""
+    """Nobody has the first number; the second is a living process of the server's own user that is no PostgreSQL; the
+    third one has ended, and whoever should take note of that does not."""
     with embedded(folder):
         lines = (folder / "postgres" / "postmaster.pid").read_text().splitlines()
         owner = (folder / "postgres").stat().st_uid
     sleeper = subprocess.Popen(["sleep", "600"], user=owner if os.geteuid() == 0 else None, cwd="/")
+    zombie = subprocess.Popen(["true"], user=owner if os.geteuid() == 0 else None, cwd="/")
+    os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)
     try:
-        lines[0] = str(sleeper.pid) if pid == "mine" else pid
-        pid_file = folder / "postgres" / "postmaster.pid"
-        pid_file.write_text("\n".join(lines) + "\n")
-        os.chown(pid_file, owner, -1)
+        lines[0] = {"mine": str(sleeper.pid), "zombie": str(zombie.pid)}.get(pid, pid)
+        for name in ("postmaster.pid", ".s.PGSQL.5432.lock"):
+            lock = folder / "postgres" / name
+            lock.write_text("\n".join(lines) + "\n")
+            os.chown(lock, owner, -1)
         with embedded(folder) as url:
             assert ask(url, "SELECT 1") == 1
         assert sleeper.poll() is None
     finally:
         sleeper.terminate()
         sleeper.wait(60)
+        zombie.wait(60)
 
 
 def test_an_unfinished_initdb_is_begun_again(folder: Path) -> None:

@@ -208,9 +208,15 @@ def _running(cluster: Path, runner: _Runner) -> bool:
     # number may be somebody else's by now, and PostgreSQL would refuse to start beside it. Its own process stands in
     # the data folder; where the system does not say (macOS), pg_ctl's word has to do.
     pid_file = cluster / "postmaster.pid"
-    folder = Path("/proc") / pid_file.read_text().split(maxsplit=1)[0] / "cwd"
-    if not Path("/proc/self/cwd").exists() or folder.resolve() == cluster:
+    if not Path("/proc/self/cwd").exists():
         return True
+    try:
+        if (Path("/proc") / pid_file.read_text().split(maxsplit=1)[0] / "cwd").readlink() == cluster:
+            return True
+    except FileNotFoundError:
+        pass  # it has ended, and in a container may never be buried: pg_ctl takes a zombie for a living process
+    # The lock of the socket names the same process, and PostgreSQL would believe it.
+    (_read_socket_folder(cluster) / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
     pid_file.unlink()
     return False
 
