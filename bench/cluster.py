@@ -17,7 +17,7 @@ from homing.postgres.embedded import embedded
 
 # What a run needs beyond the embedded server's own, the same for every contender. Durability is asserted, not set.
 SETTINGS: Mapping[str, str] = {
-    "max_connections": "300",  # 200 transactions held open at once, beside the pools
+    "max_connections": "1000",  # 200 transactions held open at once, beside the pools; a thousand tenants just opened
     "max_wal_size": "8GB",  # a checkpoint by size would hit whichever contender happened to be running
     "checkpoint_timeout": "1d",  # the run makes its own checkpoints, between legs
 }

@@ -32,6 +32,7 @@ class Plan:
     rows_per_scope: int
     open_transactions: int
     sockets: tuple[int, ...]
+    tenants: int
 
 
 FULL = Plan(
@@ -45,6 +46,7 @@ FULL = Plan(
     rows_per_scope=10,
     open_transactions=200,
     sockets=(1_000, 5_000),
+    tenants=1_000,
 )
 QUICK = Plan(
     rounds=3,
@@ -57,6 +59,7 @@ QUICK = Plan(
     rows_per_scope=10,
     open_transactions=200,
     sockets=(1_000,),
+    tenants=100,
 )
 
 

@@ -28,10 +28,14 @@ from bench.measures.pull import pull
 from bench.measures.push import push
 from bench.measures.replica import replica
 from bench.measures.scopes import scopes
+from bench.measures.tenants import tenants
 from bench.measures.transactions import transactions
 from bench.plan import Bench, Plan, seeds
 
-MEASURES = ("delta", "pull", "push", "replica", "policy", "large", "transactions", "scopes", "live", "crm", "memory")
+MEASURES = (
+    *("delta", "pull", "push", "replica", "policy", "large", "transactions", "scopes", "live", "tenants", "crm"),
+    "memory",
+)
 
 
 def run(
@@ -118,6 +122,8 @@ def _steps(bench: Bench, only: Collection[str]) -> Iterator[tuple[str, Callable[
     if "live" in only and bench.homing is not None:
         _fill(bench, plan.small)
         yield "live", lambda: live(bench)
+    if "tenants" in only and bench.homing is not None:
+        yield "tenants", lambda: tenants(bench)
     if "crm" in only:
         yield "contractor CRM", lambda: crm(bench)
     if "memory" in only:

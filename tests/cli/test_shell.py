@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import get_args
 from urllib.parse import urlsplit, urlunsplit
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -119,3 +121,52 @@ def test_migrations_are_named_after_their_application(shell: Shell, settings: Se
     assert states == {("core", "applied"), ("shop", "applied"), ("fieldwork", "applied")}
     status, out, err = shell("migrate", "rollback", "shop", "0", *given)
     assert (status, out) == (0, "shop 0001 shop\n"), err
+
+
+NEED_NO_SCHEMA = {"serve", "migrate", "psql", "attach", "demo", "doctor", "backup", "restore", "users create"}
+"""These bring the schema up to date themselves, look at a database as it is, or make one of their own: by their words,
+or the first of them."""
+CONTROL_ONLY = {"client", "tenants"}
+"""The first work on a device's replica, the second on the control tables, which they make."""
+
+
+def office_commands() -> list[str]:
+    some = (words for words, _ in leaves(main))
+    return [each for each in some if not {each, each.split()[0]} & (NEED_NO_SCHEMA | CONTROL_ONLY)]
+
+
+def filled(words: str, there: Path) -> list[str]:
+    """The words of a command with something possible for everything it needs."""
+    app = dict(leaves(main))[words]
+    line = words.split()
+    for each in app.assemble_argument_collection():
+        if each.required:
+            by_type = {UUID: str(UUID(int=1)), int: "1", str: "x", Path: str(there)}
+            value = by_type.get(each.hint) or str(get_args(each.hint)[0])
+            line += [value] if each.index is not None else [each.names[0], value]
+    return line
+
+
+def test_what_the_office_commands_are() -> None:
+    assert {"users list", "jobs show", "conflicts resolve", "collect", "explain", "epoch new"} <= set(office_commands())
+
+
+def test_a_database_that_was_never_migrated_is_one_sentence(
+    shell: Shell, new_database: Callable[..., str], tmp_path: Path
+) -> None:
+    names = tmp_path / "names.csv"
+    names.write_text("username\nwim\n")
+    where = ["--database-url", new_database(), "--apps", "fieldwork", "--data", str(tmp_path)]
+    found = {words: shell(*filled(words, names), *where) for words in office_commands()}
+    sentence = "The database was never migrated (core, fieldwork): run `homing migrate`.\n"
+    assert found == dict.fromkeys(found, (1, "", sentence))
+
+
+def test_a_database_that_is_behind_is_one_sentence(shell: Shell, database_url: str) -> None:
+    assert shell("migrate", "--database-url", database_url)[0] == 0
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        conn.execute("ALTER TABLE homing.conflicts RENAME TO conflicts_of_tomorrow")
+    status, out, err = shell("conflicts", "list", "--database-url", database_url)
+    assert (status, out) == (1, "")
+    assert err.endswith("the database's schema is behind: run `homing migrate`.\n")
+    assert len(err.splitlines()) == 1

@@ -10,11 +10,11 @@ import pytest
 
 from homing.protocol.errors import Problem
 from homing.settings import Settings
-from homing.tenants.entry import Quotas
-from homing.tenants.quotas import Pushes
+from homing.tenants.quotas import Pushes, Rows
 from tests.fixtures.tenants import Crowd, Running, running
 
 Making = Callable[..., Crowd]
+PUSH = "/api/v1/mobile/sync/push"
 
 
 @pytest.fixture
@@ -91,34 +91,87 @@ def holds(path: Path, data: bytes) -> bool:
     return path.is_file() and path.read_bytes() == data
 
 
-async def test_pushes_are_counted_by_the_minute_and_rows_by_statistics(settings: Settings, crowd: Making) -> None:
-    made = crowd("ada", quotas='{"pushes_per_minute": 3, "rows": 1}')
-    async with running(settings, made) as here:
+async def test_pushes_are_counted_by_the_minute(settings: Settings, crowd: Making) -> None:
+    async with running(settings, crowd("ada", quotas='{"pushes_per_minute": 3}')) as here:
         headers = await here.headers("ada")
         push = {"device_id": "wims-phone", "items": []}
-        answers = [await here.http.post("/api/v1/mobile/sync/push", headers=headers, json=push) for _ in range(5)]
+        answers = [await here.http.post(PUSH, headers=headers, json=push) for _ in range(5)]
         assert [each.status_code for each in answers] == [200, 200, 200, 429, 429]
         assert answers[3].json()["code"] == "rate_limited"
         assert 1 <= int(answers[3].headers["retry-after"]) <= 20
         pulled = await here.http.post("/api/v1/mobile/sync/pull", headers=headers, json={})
         assert pulled.status_code == 200
 
-        async with here.node.lease("ada") as tenant:
-            made.on("ada", "INSERT INTO fieldwork.teams (name) VALUES ('one'), ('two')")
-            made.on("ada", "ANALYZE fieldwork.teams")
-            pushes = Pushes(Quotas(rows=1), tenant.tables)
-            with pytest.raises(Problem, match="quota_exceeded: This tenant may have 1 rows"):
-                await pushes.take(tenant.database)
-            await Pushes(Quotas(rows=3), tenant.tables).take(tenant.database)
-            await Pushes(Quotas(), tenant.tables).take(tenant.database)
+
+async def test_rows_are_bounded_whichever_way_they_are_made_and_can_be_deleted(
+    settings: Settings, crowd: Making
+) -> None:
+    made = crowd("ada", quotas='{"rows": 2}')
+    async with running(settings, made) as here:
+        office, field = await here.headers("ada", "olga"), await here.headers("ada")
+
+        async def push(*items: dict[str, Any], token: str | None = None) -> Any:
+            body = {"items": items, "batch_token": token}
+            return (await here.http.post(PUSH, headers=office, json=body)).json()
+
+        async def post(path: str, body: dict[str, Any]) -> Any:
+            return await here.http.post(f"/api/v1{path}", headers=office, json=body)
+
+        first = await push(create("one"), create("two"), token="first")
+        ids = [each["server_id"] for each in first["results"]]
+        refused = [
+            await push(create("three")),
+            await push(create("three"), create("four"), delete(ids[0])),
+            (await post("/teams", {"name": "three"})).json(),
+            (await post("/forms", {"code": "three", "name": "three", "schema": {}})).json(),
+        ]
+        assert [(each.get("code"), each.get("quota")) for each in refused] == [("quota_exceeded", "rows")] * 4
+        assert made.on("ada", "SELECT name FROM fieldwork.teams ORDER BY name") == [("one",), ("two",)]
+
+        # A batch whose answer was lost was applied before the room was gone.
+        assert (await push(create("one"), create("two"), token="first"))["results"] == first["results"]
+        change = await here.http.patch(f"/api/v1/teams/{ids[0]}", headers=office, json={"name": "uno"})
+        assert change.status_code == 200
+        moved = await push(delete(ids[1]), create("three"))
+        assert [each["status"] for each in moved["results"]] == ["ok", "ok"]
+        gone = await push(delete(ids[0]))
+        assert gone["results"][0]["status"] == "ok"
+        pulled = await here.http.post("/api/v1/mobile/sync/pull", headers=field, json={})
+        assert pulled.status_code == 200
 
 
-async def test_turns_come_back_evenly() -> None:
-    pushes = Pushes(Quotas(pushes_per_minute=2), ())
+def create(name: str) -> dict[str, Any]:
+    return {"resource_type": "team", "action": "create", "payload": {"name": name}}
+
+
+def delete(row_id: str) -> dict[str, Any]:
+    return {"resource_type": "team", "action": "delete", "payload": {"id": row_id}, "base": {"none": True}}
+
+
+async def test_rows_are_those_of_the_statistics_and_what_was_let_in_since(settings: Settings, crowd: Making) -> None:
+    made = crowd("ada")
+    made.on("ada", "INSERT INTO fieldwork.teams (name) VALUES ('one'), ('two')")
+    made.on("ada", "ANALYZE fieldwork.teams")
+    async with running(settings, made) as here, here.node.lease("ada") as tenant, tenant.database.connection() as conn:
+        full, room = Rows(2, tenant.tables), Rows(5, tenant.tables)
+        with pytest.raises(Problem, match="quota_exceeded: This tenant may have 2 rows"):
+            await full.keep(conn, 1)
+        await full.keep(conn, 0)
+        await full.keep(conn, -3)
+        await Rows(None, tenant.tables).keep(conn, 10**6)
+        await room.keep(conn, 2, now=0)
+        await room.keep(conn, 2, now=1)
+        with pytest.raises(Problem, match="quota_exceeded"):
+            await room.keep(conn, 1, now=9)
+        await room.keep(conn, 1, now=10)
+
+
+def test_turns_come_back_evenly() -> None:
+    pushes = Pushes(2)
     taken = []
     for now in (0.0, 1.0, 2.0, 31.0, 32.0, 600.0, 600.0, 600.0):
         try:
-            await pushes.take(None, now=now)  # type: ignore[arg-type]
+            pushes.take(now=now)
             taken.append(0)
         except Problem as problem:
             taken.append(problem.retry_after or -1)

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 from cyclopts import Parameter
-from psycopg.errors import InsufficientPrivilege
+from psycopg.errors import InsufficientPrivilege, UndefinedColumn, UndefinedTable
 from rich.console import Console
 from rich.table import Table
 
@@ -94,6 +94,8 @@ def reported(work: Callable[[], T]) -> T:
             sys.stderr.write(RIGHTS)
     except InsufficientPrivilege as error:
         sys.stderr.write(f"PostgreSQL refuses: {error.diag.message_primary}\n{RIGHTS}")
+    except (UndefinedTable, UndefinedColumn) as error:
+        sys.stderr.write(f"{error.diag.message_primary}: the database's schema is behind: run `homing migrate`.\n")
     except OSError as error:
         if error.filename is None:
             raise

@@ -8,6 +8,8 @@ where they are missing or made for another declaration.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -54,21 +56,23 @@ async def bind(conn: AsyncConnection[Any], catalogue: Catalogue, *, install: boo
     they are missing. Raises DeclarationError with every mistake."""
     mistakes: list[Mistake] = []
     bound: list[BoundTable] = []
+    stamps_there: dict[str, _Stamps] = {}
     for scope in catalogue.scopes.values():
         mistakes += await _try_query(conn, scope.place, f"scope {scope.name!r}: held_by", scope.held_by)
     if mistakes:
         raise DeclarationError(mistakes)
     for table in catalogue.tables:
-        found, wrong = await _bind_table(conn, catalogue, table)
+        found, standing, wrong = await _bind_table(conn, catalogue, table)
         mistakes += wrong
         if found is not None:
             bound.append(found)
+            stamps_there[found.name] = standing
     if mistakes:
         raise DeclarationError(mistakes)
     tables = _referenced_first(bound)
     by_name = {table.name: table for table in tables}
     for stamped in tables:
-        await _install(conn, stamped, install=install, mistakes=mistakes)
+        await _install(conn, stamped, stamps_there[stamped.name], install=install, mistakes=mistakes)
     for stamped in tables:
         # Only now: it will want to know which rows a snapshot sees, and that is in the stamp.
         if (on_ack := stamped.declared.on_ack) is not None and not mistakes:
@@ -115,32 +119,42 @@ def _referenced_first(tables: list[BoundTable]) -> tuple[BoundTable, ...]:
     return tuple(placed.values())
 
 
+@dataclass(frozen=True, slots=True)
+class _Stamps:
+    """What a table has of them: the digest of those that were installed last, and whether all are there."""
+
+    digest: bytes | None
+    there: bool
+
+
 async def _bind_table(
     conn: AsyncConnection[Any], catalogue: Catalogue, table: Table
-) -> tuple[BoundTable | None, list[Mistake]]:
+) -> tuple[BoundTable | None, _Stamps, list[Mistake]]:
     wrong: list[Mistake] = []
 
     def mistake(message: str) -> None:
         wrong.append(Mistake(table.place, f"table {table.name}: {message}"))
 
     where = {"schema": table.schema, "table": table.table}
-    async with conn.cursor(row_factory=dict_row) as cursor:
-        rows = await (await cursor.execute(load(__package__, "read_columns"), where)).fetchall()
-        if not rows:
-            mistake("there is no such table in the database; run its migration first")
-            return None, wrong
-        constraints = await (await cursor.execute(load(__package__, "read_constraints"), where)).fetchall()
-        named = await (await cursor.execute(load(__package__, "name_table"), {"name": table.name})).fetchone()
-    assert named is not None
+    rows, constraints = await _ask(
+        conn, [(load(__package__, "read_columns"), where), (load(__package__, "read_constraints"), where)]
+    )
+    if not rows:
+        mistake("there is no such table in the database; run its migration first")
+        return None, _Stamps(None, False), wrong
+    (named,), (there,) = await _ask(
+        conn, [(load(__package__, "name_table"), {"name": table.name}), (load(__package__, "has_stamps"), where)]
+    )
+    standing = _Stamps(named["triggers"], there["there"])
     keys: list[str] = next((c["columns"] for c in constraints if c["kind"] == "p"), [])
     if len(keys) != 1:
         mistake(f"it needs a primary key of one column to be synced (it has {len(keys)})")
-        return None, wrong
+        return None, standing, wrong
     types = {row["name"]: row["sql_type"] for row in rows}
     stamped = types.get(CHANGED) == "xid8"
     if CHANGED in types and not stamped:
         mistake(f"it has a column {CHANGED!r} of its own, where the stamp goes; rename it")
-        return None, wrong
+        return None, standing, wrong
     # A version that is there before the stamps is the table's own, whatever its type.
     own = VERSION in types and (not stamped or types[VERSION] != "integer" or OTHER_VERSION in types)
     version = OTHER_VERSION if own else VERSION
@@ -189,22 +203,21 @@ async def _bind_table(
     if key_row["sql_type"] not in _KEY_TYPES:
         mistake(f"its key {keys[0]!r} is of type {key_row['sql_type']}; keys are uuid, text or integers")
     if keys[0] not in columns:
-        return None, wrong
+        return None, standing, wrong
     scope_keys: list[ScopeKey] = []
-    for scope, expressions in table.in_scopes.items():
+    asked = [(scope, expression) for scope, expressions in table.in_scopes.items() for expression in expressions]
+    for (scope, expression), (typed, problem) in zip(
+        asked, await _types_of(conn, table, [expression for _, expression in asked]), strict=True
+    ):
+        if typed is None:
+            mistake(f"scope {scope!r}: {expression!r}: {problem}")
+            continue
         qualified = f"{table.app}.{scope}"
-        for expression in expressions:
-            typed, problem = await _type_of(conn, table, expression)
-            if problem is not None:
-                mistake(f"scope {scope!r}: {expression!r}: {problem}")
-                continue
-            assert typed is not None
-            constant = not any(column in expression for column in every)
-            scope_keys.append(ScopeKey(qualified, expression, typed, constant, catalogue.scopes[qualified].held_by))
+        constant = not any(column in expression for column in every)
+        scope_keys.append(ScopeKey(qualified, expression, typed, constant, catalogue.scopes[qualified].held_by))
     # Constant keys first: whoever holds one of them holds the whole table, and pull then skips the other keys.
     scope_keys.sort(key=lambda key: not key.constant)
-    for scope_key in scope_keys:
-        problem = await _try_held(conn, table, scope_key)
+    for scope_key, problem in zip(scope_keys, await _try_held(conn, table, scope_keys), strict=True):
         if problem is not None:
             mistake(
                 f"scope {scope_key.scope!r}: the key {scope_key.expression!r} does not compare with held_by: {problem}"
@@ -214,7 +227,7 @@ async def _bind_table(
     for column, query in table.named.items():
         wrong += await _try_query(conn, table.place, f"table {table.name}: named[{column!r}]", query, columns=2)
     if wrong:
-        return None, wrong
+        return None, standing, wrong
     references = {
         c["columns"][0]: Reference(c["columns"][0], c["to_table"], c["to_column"])
         for c in constraints
@@ -238,39 +251,54 @@ async def _bind_table(
             unique=unique,
             version=version,
         ),
+        standing,
         wrong,
     )
 
 
-async def _type_of(conn: AsyncConnection[Any], table: Table, expression: str) -> tuple[str | None, str | None]:
-    """SQL type of a scope key's expression, or what is wrong with it. 'unknown' literals are text."""
+Asked = tuple[Any, Mapping[str, Any] | None]
+"""A statement and its parameters."""
+
+
+async def _ask(conn: AsyncConnection[Any], asked: Sequence[Asked]) -> list[list[Any]]:
+    """The rows of each, as dicts, in one round trip: a node opens tenants all day, and most of it was waiting."""
+    async with conn.pipeline():
+        cursors = [await conn.cursor(row_factory=dict_row).execute(query, params) for query, params in asked]
+    return [await cursor.fetchall() for cursor in cursors]
+
+
+async def _ask_each(conn: AsyncConnection[Any], asked: Sequence[Asked]) -> list[tuple[list[Any], str | None]]:
+    """As ``_ask``, for statements that may be wrong: the rows of each, or what is wrong with it."""
+    with suppress(psycopg.Error):  # of one of them; those after it were not tried
+        return [(rows, None) for rows in await _ask(conn, asked)]
+    found: list[tuple[list[Any], str | None]] = []
+    for each in asked:
+        try:
+            found += [(rows, None) for rows in await _ask(conn, [each])]
+        except psycopg.Error as error:
+            found.append(([], str(error.diag.message_primary or error)))
+    return found
+
+
+async def _types_of(
+    conn: AsyncConnection[Any], table: Table, expressions: Sequence[str]
+) -> list[tuple[str | None, str | None]]:
+    """SQL type of each scope key's expression, or what is wrong with it. 'unknown' literals are text."""
     query = sql.SQL(
-        "SELECT format_type(CASE WHEN o = 705 THEN 25 ELSE o END, NULL) FROM (SELECT pg_typeof(k)::oid AS o"
+        "SELECT format_type(CASE WHEN o = 705 THEN 25 ELSE o END, NULL) AS type FROM (SELECT pg_typeof(k)::oid AS o"
         " FROM (SELECT ({e}) AS k FROM (SELECT (NULL::{t}).*) AS homing_row) q) z"
-    ).format(
-        e=sql.SQL(expression),
-        t=sql.Identifier(table.schema, table.table),
     )
-    try:
-        async with conn.transaction():
-            row = await (await conn.execute(query)).fetchone()
-    except psycopg.Error as error:
-        return None, str(error.diag.message_primary or error)
-    assert row is not None
-    return row[0], None
+    named = sql.Identifier(table.schema, table.table)
+    found = await _ask_each(conn, [(query.format(e=sql.SQL(each), t=named), None) for each in expressions])
+    return [(rows[0]["type"] if rows else None, problem) for rows, problem in found]
 
 
-async def _try_held(conn: AsyncConnection[Any], table: Table, key: ScopeKey) -> str | None:
-    """Whether the key can be compared with what held_by gives; what is wrong if not."""
-    query = sql.SQL("SELECT (({}) IN ({})) FROM {} LIMIT 0").format(
-        sql.SQL(key.expression), sql.SQL(key.held_by), sql.Identifier(table.schema, table.table)
-    )
-    try:
-        async with conn.transaction(force_rollback=True):
-            await conn.execute(query, {"user": _NOBODY})
-    except psycopg.Error as error:
-        return str(error.diag.message_primary or error)
-    return None
+async def _try_held(conn: AsyncConnection[Any], table: Table, keys: Sequence[ScopeKey]) -> list[str | None]:
+    """Whether each key can be compared with what held_by gives; what is wrong if not."""
+    query = sql.SQL("SELECT (({}) IN ({})) FROM {} LIMIT 0")
+    named = sql.Identifier(table.schema, table.table)
+    asked = [(query.format(sql.SQL(key.expression), sql.SQL(key.held_by), named), {"user": _NOBODY}) for key in keys]
+    return [problem for _, problem in await _ask_each(conn, asked)]
 
 
 async def _try_query(
@@ -290,16 +318,11 @@ async def _try_query(
     return []
 
 
-async def _install(conn: AsyncConnection[Any], table: BoundTable, *, install: bool, mistakes: list[Mistake]) -> None:
+async def _install(
+    conn: AsyncConnection[Any], table: BoundTable, standing: _Stamps, *, install: bool, mistakes: list[Mistake]
+) -> None:
     wanted = stamps.digest(table)
-    row = await (await conn.execute("SELECT triggers FROM homing.synced_tables WHERE id = %s", [table.id])).fetchone()
-    assert row is not None
-    there = await (
-        await conn.execute(
-            load(__package__, "has_stamps"), {"schema": table.declared.schema, "table": table.declared.table}
-        )
-    ).fetchone()
-    if row[0] == wanted and there == (True,):
+    if standing.digest == wanted and standing.there:
         return
     if not install:
         mistakes.append(
@@ -312,6 +335,6 @@ async def _install(conn: AsyncConnection[Any], table: BoundTable, *, install: bo
         for statement in stamps.statements(table):
             await conn.execute(statement)
         await conn.execute("UPDATE homing.synced_tables SET triggers = %s WHERE id = %s", [wanted, table.id])
-        if row[0] and there != (True,):
+        if standing.digest and not standing.there:
             # Dropped and made anew: which rows went with the old one is not known, so every device starts again.
             await conn.execute(load(__package__, "begin_epoch"), {"reason": f"{table.name} was made anew"})

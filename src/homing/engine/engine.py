@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
@@ -18,6 +18,7 @@ from homing.engine.scopes import ScopeSets
 from homing.engine.write import Writers
 from homing.postgres.database import Database
 from homing.postgres.roles import let_api_in
+from homing.postgres.sql import Connection
 from homing.protocol.limits import DEFAULT_LIMITS, Limits
 
 ALONG_INDEXES: Mapping[str, str] = {
@@ -50,6 +51,9 @@ class Engine:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     states: dict[str, str] = field(default_factory=dict)
     """Device → the state of its sync as this node last wrote it, unless that is idle (status.py)."""
+    room: Callable[[Connection, int], Awaitable[None]] | None = None
+    """Asked by a push that creates more rows than it deletes, with the difference: raises Problem where there is none.
+    """
     seen: dict[str, float] = field(default_factory=dict)
     """Device → when its last_seen was last written: a pull writes it once a minute, not every time."""
 

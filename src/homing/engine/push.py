@@ -67,7 +67,7 @@ async def push(engine: Engine, claims: Claims, request: PushRequest, *, in_sessi
     active and have the role still; no session is looked for.
 
     Raises Problem: too_many_items, invalid_envelope, device_mismatch, reused_with_other_body, unauthenticated,
-    device_*, unavailable.
+    device_*, unavailable, quota_exceeded.
     """
     limits = engine.limits
     if len(request.items) > limits.batch_items_max:
@@ -191,6 +191,8 @@ async def _attempt(
     if not claimed:
         await conn.execute("ROLLBACK")
         return await _repeat(engine, conn, claims, batch, request)
+    if engine.room is not None:
+        await engine.room(conn, _growth(works))
     correct_times(works, opened.offset, batch.now)
     held = opened.trust < engine.trust_threshold
     meeting = Meeting(engine, claims, batch.id, opened.device_id, batch.now, batch.base_token, atomic=request.atomic)
@@ -313,6 +315,12 @@ async def _says_the_same(engine: Engine, conn: Connection, batch: UUID, request:
     except psycopg.DataError:
         return False
     return row is not None and bool(row[0])
+
+
+def _growth(works: Sequence[Work]) -> int:
+    """How many rows more the batch asks to create than to delete."""
+    actions = [None if work.item is None else work.item.action for work in works]
+    return actions.count("create") - actions.count("delete")
 
 
 def _culprit(works: Sequence[Work]) -> Work | None:

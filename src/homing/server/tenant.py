@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import import_module
 from time import monotonic
@@ -20,13 +21,13 @@ from homing.engine.engine import ALONG_INDEXES, Engine, open_engine
 from homing.media import Store, open_store
 from homing.postgres.database import IDLE_SECONDS, Database
 from homing.postgres.embedded import embedded
-from homing.postgres.migrations import Migrations, migrate, status
+from homing.postgres.migrations import MigrationError, Migrations, migrate, status
 from homing.postgres.roles import AS_API
 from homing.protocol.errors import Problem
 from homing.server.live import Live
 from homing.settings import Settings, SettingsError
 from homing.tenants.entry import DEFAULT, UNLIMITED, Quotas
-from homing.tenants.quotas import Pushes, keep
+from homing.tenants.quotas import Pushes, Rows, keep
 
 TENANT = DEFAULT
 """The tenant that is always there; a server that was given no others has only this one."""
@@ -77,12 +78,14 @@ class Tenant:
         self.name = name
         self.quotas = quotas
         self.throttle = LoginThrottle()
-        self.pushes = Pushes(quotas, self.tables)
+        self.pushes = Pushes(quotas.pushes_per_minute)
+        self.rows = Rows(quotas.rows, self.tables)
+        self.engine = replace(engine, room=self.rows.keep)
         self.enrolment_throttle = of_enrolments()
         self._keys_read = monotonic()
         self.leaving = asyncio.Event()
         """Set when the node lets go of the tenant: what stays connected to it must say goodbye now."""
-        self.live = Live(engine, presence_seconds=settings.presence_grace_seconds, leaving=self.leaving)
+        self.live = Live(self.engine, presence_seconds=settings.presence_grace_seconds, leaving=self.leaving)
 
     async def renew_keys(self) -> bool:
         """Read the signing keys again, every few seconds at most, for a token that names one that is not known;
@@ -136,8 +139,8 @@ async def open_tenant(
         if migrating:
             await migrate(owner, sets)
             await jobs.install(owner)
-        elif name != TENANT and any(each.state == "pending" for each in await status(owner, sets)):
-            raise Problem("being_migrated", "The tenant's schema is not up to date yet.", retry_after=BEHIND_SECONDS)
+        else:
+            await _refuse_if_behind(owner, sets, alone=alone)
         if name != TENANT:
             await keep(owner, quotas)
         keys = await load_keys(owner)
@@ -166,6 +169,20 @@ async def open_tenant(
         )
         stack.push_async_callback(tenant.live.close)
         yield tenant
+
+
+async def _refuse_if_behind(owner: Database, sets: Sequence[Migrations], *, alone: bool) -> None:
+    """A tenant of many must be up to date. With the default one an older schema is the operator's decision (a node may
+    be newer than the database for a while), but there must be one.
+
+    Raises Problem("being_migrated"), MigrationError.
+    """
+    found = await status(owner, sets)
+    if not alone and any(each.state == "pending" for each in found):
+        raise Problem("being_migrated", "The tenant's schema is not up to date yet.", retry_after=BEHIND_SECONDS)
+    begun = {each.set for each in found if each.state != "pending"}
+    if missing := [each.name for each in sets if each.name not in begun]:
+        raise MigrationError(f"The database was never migrated ({', '.join(missing)}): run `homing migrate`.")
 
 
 @asynccontextmanager

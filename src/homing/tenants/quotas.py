@@ -1,8 +1,8 @@
 """How much a tenant may hold, kept where it can be kept.
 
 Users, devices and bytes of files are counted by the tenant's own database, in the transaction that adds one
-(``homing.keep_quota``). Pushes and rows are looked at here, before a push begins: pushes by this node's clock, rows by
-PostgreSQL's statistics, so a tenant may overshoot by what is under way.
+(``homing.keep_quota``). Pushes are counted here, by this node's clock, before one begins. Rows are looked at here, by
+whatever is about to create some: by PostgreSQL's statistics, so a tenant may overshoot by what is under way.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from time import monotonic
 import msgspec
 
 from homing.postgres.database import Database
-from homing.postgres.sql import execute, fetch_one, load
+from homing.postgres.sql import Connection, execute, fetch_one, load
 from homing.protocol.errors import Problem
 from homing.tenants.entry import Quotas
 
@@ -50,38 +50,43 @@ async def measure(owner: Database, tables: Sequence[str]) -> Usage:
 
 
 @dataclass(slots=True)
-class Pushes:
-    """The pushes of one tenant at one node. Times are monotonic seconds."""
+class Rows:
+    """The rows of one tenant as this node knows them. ``most``: None for no bound. Times are monotonic seconds."""
 
-    quotas: Quotas
+    most: int | None
     tables: Sequence[str]
-    _spent: float = 0.0
-    _at: float = 0.0
-    _rows: int = 0
-    _rows_at: float = float("-inf")
+    _found: int = 0
+    _at: float = float("-inf")
 
-    async def take(self, database: Database, *, now: float | None = None) -> None:
-        """Count a push. Raises Problem: rate_limited, with the seconds until the next one; quota_exceeded for rows."""
-        most = self.quotas.rows
-        if most is None and self.quotas.pushes_per_minute is None:
+    async def keep(self, conn: Connection, growth: int, *, now: float | None = None) -> None:
+        """Before so many rows more are created than deleted, in the transaction of ``conn`` or before it; without
+        growth everything passes: who has too many must be able to delete. Raises Problem("quota_exceeded")."""
+        if self.most is None or growth <= 0:
             return
         now = monotonic() if now is None else now
-        self._take_turn(now)
-        if most is None:
-            return
-        if now - self._rows_at >= ROWS_SECONDS:
-            self._rows_at = now
-            async with database.connection() as conn:
-                row = await fetch_one(conn, load(__package__, "read_rows"), {"tables": list(self.tables)})
+        if now - self._at >= ROWS_SECONDS:
+            row = await fetch_one(conn, load(__package__, "read_rows"), {"tables": list(self.tables)})
             assert row is not None
-            self._rows = row[0]
-        if self._rows >= most:
-            raise Problem("quota_exceeded", f"This tenant may have {most} rows.", quota="rows")
+            self._found, self._at = row[0], now
+        if self._found >= self.most:
+            raise Problem("quota_exceeded", f"This tenant may have {self.most} rows.", quota="rows")
+        self._found += growth
 
-    def _take_turn(self, now: float) -> None:
-        most = self.quotas.pushes_per_minute
+
+@dataclass(slots=True)
+class Pushes:
+    """The pushes of one tenant at one node. ``most`` a minute, None for no bound. Times are monotonic seconds."""
+
+    most: int | None
+    _spent: float = 0.0
+    _at: float = 0.0
+
+    def take(self, *, now: float | None = None) -> None:
+        """Count a push. Raises Problem("rate_limited"), with the seconds until the next one."""
+        most = self.most
         if most is None:
             return
+        now = monotonic() if now is None else now
         spent = max(0.0, self._spent - (now - self._at) * most / MINUTE)
         if spent + 1 > most:
             wait = (spent + 1 - most) * MINUTE / most

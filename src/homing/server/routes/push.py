@@ -22,7 +22,7 @@ _encode = msgspec.json.Encoder().encode
 @post("/mobile/sync/push", status_code=200, roles=SIGNED_IN, confirmed=BY_ENGINE, body=PushRequest, answer=PushAnswer)
 async def post_push(request: Request[Any, Any, Any], tenant: Tenant, claims: Claims) -> RawJson:
     """Apply a device's batch, exactly once; one result an item, in order."""
-    await tenant.pushes.take(tenant.database)
+    tenant.pushes.take()
     given = await read(request, PushRequest)
     async with status.watched(tenant.engine, claims):
         answer = await push.push(tenant.engine, claims, given)

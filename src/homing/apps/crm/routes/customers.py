@@ -117,6 +117,8 @@ async def post_import(request: Asked, tenant: Tenant, caller: Caller) -> Importe
     """Take customers from CSV: all lines or, where anything is wrong, none. ``dry_run`` only looks."""
     wanted = await read(request, Import)
     async with tenant.database.transaction(actor=str(caller.user_id), device=caller.device_id) as conn:
+        if not wanted.dry_run:
+            await tenant.rows.keep(conn, wanted.csv.count("\n"))
         return await import_customers(conn, wanted)
 
 

@@ -31,6 +31,7 @@ async def post_form(request: Asked, tenant: Tenant, caller: Caller) -> RawJson:
     """Create a form as a draft that only the office sees. Its schema is checked when it is published."""
     new = await read(request, NewForm)
     async with tenant.database.transaction(actor=str(caller.user_id)) as conn:
+        await tenant.rows.keep(conn, 1)
         form_id = await publishing.create_form(conn, caller, new)
         return await _form(conn, tenant, caller, form_id, status=201)
 
@@ -71,6 +72,7 @@ async def publish_form(request: Asked, tenant: Tenant, caller: Caller, form: str
     wanted = await read(request, Publish)
     async with tenant.database.transaction(actor=str(caller.user_id)) as conn:
         form_id = await publishing.find_form(conn, caller, form)
+        await tenant.rows.keep(conn, 1)
         await publishing.publish_form(conn, caller, form_id, wanted)
         return await _form(conn, tenant, caller, form_id)
 
