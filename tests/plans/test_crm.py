@@ -127,7 +127,7 @@ def read_by(scans: list[dict[str, Any]]) -> int:
         ("list_customers", {"active", "q", "after"}, {"q": "bree"}, {"customers_words"}, 10_000),
         ("list_jobs", {"active"}, {}, {"jobs_dashboard"}, 21),
         ("list_jobs", {"active", "after"}, {}, {"jobs_dashboard"}, 21),
-        ("list_worker_jobs", set(), {}, {"idx_assignments_user", "jobs_pkey"}, 250),
+        ("list_worker_jobs", set(), {}, {"idx_assignments_user", "jobs_to_do"}, 250),
         ("list_materials", set(), {}, {"materials_checklist"}, 5),
         # And what it does not ask for.
         ("list_customers", {"active"}, {}, {"idx_customers_active or customers_listed"}, 22),
