@@ -224,7 +224,8 @@ def _referred(group: Group, by_name: Mapping[str, BoundTable], alias: str | None
         parts.append(
             sql.SQL(
                 "({v} IS NULL OR {itself} OR EXISTS (SELECT FROM {target} AS homing_target"
-                " WHERE homing_target.{to} = {v} AND {held}))"
+                # OFFSET 0: otherwise one row may be looked up by reading and hashing the whole target table.
+                " WHERE homing_target.{to} = {v} AND {held} OFFSET 0))"
             ).format(
                 v=value,
                 itself=sql.SQL("{} = {}").format(value, sql.Identifier("homing_row", table.key.name))
