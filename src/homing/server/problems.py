@@ -14,6 +14,7 @@ from uuid import uuid4
 import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
+from litestar.params import ParameterKwarg
 
 from homing.protocol.errors import CATALOGUE, Problem
 
@@ -51,7 +52,7 @@ def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> 
     """What Litestar itself refuses."""
     headers = {name.lower(): value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
     if isinstance(error, ValidationException):
-        return _response(Problem("invalid_parameter", _what_is_wrong(error)), headers)
+        return _response(Problem("invalid_parameter", _what_is_wrong(request, error)), headers)
     if error.status_code in _BY_STATUS:
         return _response(Problem(_BY_STATUS[error.status_code]), headers)
     if error.status_code < 500:
@@ -71,8 +72,18 @@ def _response(problem: Problem, headers: dict[str, str]) -> Response[bytes]:
     return Response(body_of(problem), media_type=MEDIA_TYPE, status_code=status, headers=headers)
 
 
-def _what_is_wrong(error: ValidationException) -> str:
-    """Litestar's list of what did not fit, as one sentence; only names and expectations, never our types."""
+def _what_is_wrong(request: Request[Any, Any, Any], error: ValidationException) -> str:
+    """Litestar's list of what did not fit, as one sentence; only names and expectations, never our types. It names
+    parameters as our functions do, the sentence as the address does."""
+    names = {
+        name: field.kwarg_definition.name
+        for name, field in request.route_handler.parsed_fn_signature.parameters.items()
+        if isinstance(field.kwarg_definition, ParameterKwarg)
+    }
     found = error.extra if isinstance(error.extra, list) else []
-    said = [f"{each['key']}: {each['message']}" for each in found if "key" in each and "message" in each]
+    said = [
+        f"{names.get(each['key']) or each['key']}: {each['message']}"
+        for each in found
+        if "key" in each and "message" in each
+    ]
     return "; ".join(said) or error.detail.partition(" for path ")[0] + "."

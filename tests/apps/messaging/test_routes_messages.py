@@ -88,6 +88,8 @@ def test_the_inbox_is_paged_newest_first(people) -> None:
             break
     assert pages == [["6", "5", "4"], ["3", "2", "1"], ["0"]]
     problem(bob.http.get("/api/v1/messages", params={"after": "x"}), 400, "invalid_parameter")
+    unreadable = problem(bob.http.get("/api/v1/messages", params={"with": "x"}), 400, "invalid_parameter")
+    assert unreadable["detail"] == "with: Invalid UUID"
     assert [m["content"] for m in inbox(bob, status="unread", limit=2)] == ["new", "6"]
     assert [m["content"] for m in inbox(bob, status="read")] == []
 
@@ -115,13 +117,8 @@ def test_conversations_come_latest_first_with_what_is_unread(people) -> None:
     found = ok(ann.http.get("/api/v1/conversations"))
     assert found == {
         "items": [
-            {
-                "partner": partner(cyd),
-                "last_at": found["items"][0]["last_at"],
-                "last_message": mine,
-                "unread": 1,
-            },
-            {"partner": partner(bob), "last_at": found["items"][1]["last_at"], "last_message": last, "unread": 2},
+            {"partner": partner(cyd), "last_at": mine["created_at"], "last_message": mine, "unread": 1},
+            {"partner": partner(bob), "last_at": last["created_at"], "last_message": last, "unread": 2},
         ],
         "next": None,
     }

@@ -32,7 +32,7 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     """``last_message`` as ``GET /messages/{id}`` shows it; None where all were deleted."""
 
     partner: Partner
-    last_at: str
+    last_at: datetime
     last_message: msgspec.Raw | None
     unread: int
 
@@ -50,7 +50,7 @@ async def list_conversations(
         found = await fetch_all(conn, load_with(PACKAGE, "list_conversations", filters), params)
     except psycopg.DataError as error:  # the one text that PostgreSQL reads itself is the cursor's time
         raise Problem("invalid_parameter", "after is not a cursor of this list.") from error
-    page = page_of(found, limit=limit, place=lambda row: row[:2])
+    page = page_of(found, limit=limit, place=lambda row: (row[0].isoformat(), row[1]))
     lasts = [row[-1] for row in page.items if row[-1] is not None]
     shown = await read_messages(conn, table, lasts, user)
     partners = [row[1] for row in page.items]
@@ -85,8 +85,8 @@ async def list_contacts(
     place = read_cursor(after, tuple[str])
     filters = {name: value for name, value in (("user_type", user_type), ("q", q)) if value is not None}
     params = {"user": user, "after": place[0] if place else "", "limit": limit + 1, **filters}
-    if any(isinstance(value, str) and "\x00" in value for value in params.values()):
-        raise Problem("invalid_parameter", "NUL is in no name")
+    if "\x00" in str(params["after"]):
+        raise Problem("invalid_parameter", "after is not a cursor of this list.")
     rows = await fetch_all(conn, load_with(PACKAGE, "list_contacts", frozenset(filters)), params)
     names = Partner.__struct_fields__
     people = [Partner(**dict(zip(names, row, strict=True))) for row in rows]

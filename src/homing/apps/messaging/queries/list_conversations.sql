@@ -1,5 +1,5 @@
 -- Somebody's conversations, latest first, by keyset. Each page's few last messages are found by an index scan of one row.
-SELECT c.last_at::text, c.partner_id, u.username, u.name, u.user_type, u.is_active, u.online_status, u.last_seen, l.id
+SELECT c.last_at, c.partner_id, u.username, u.name, u.user_type, u.is_active, u.online_status, u.last_seen, l.id
 FROM messaging.conversations c
 JOIN homing.users u ON u.id = c.partner_id
 LEFT JOIN LATERAL (
