@@ -254,6 +254,7 @@ async def test_a_token_of_one_tenant_is_worth_nothing_at_another(
                 {**ours, "x-homing-tenant": "ben"},
                 {**ours, "x-homing-tenant": "default"},
                 {**ours, "x-homing-tenant": "nobody"},
+                [*ours.items(), ("x-homing-tenant", "ben"), ("x-homing-tenant", "ada")],
                 {"authorization": forged},
                 {"authorization": "Bearer nonsense", "x-homing-tenant": "ben"},
             )

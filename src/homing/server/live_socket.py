@@ -171,8 +171,9 @@ class Sockets:
         first = decode_from_client(text)
         if not isinstance(first, Subscribe):
             raise Problem("invalid_envelope", "The first message must be of the type subscribe.")
-        headers = dict(scope["headers"])
-        place = place_of(self._node.directory.by_host, host=headers.get(b"host"), header=headers.get(_HEADER))
+        host = dict(scope["headers"]).get(b"host")
+        named = [value for name, value in scope["headers"] if name == _HEADER]
+        place = place_of(self._node.directory.by_host, host=host, header=b", ".join(named) if named else None)
         if isinstance(place, Contradiction):
             raise Problem("unauthenticated")
         async with self._node.tenant_of(place, first.token.encode()) as tenant:

@@ -169,7 +169,7 @@ class Gate:
             elif name == b"host":
                 host = value
             elif name == _HEADER:
-                named = value
+                named = value if named is None else named + b", " + value  # said twice, it is no tenant's name
         node = self._node
         if handler.opt.get("any_query") and named is None:
             named = _tenant_of_link(scope["query_string"])
