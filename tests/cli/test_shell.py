@@ -19,7 +19,12 @@ from tests.fixtures.cluster import Cluster
 
 Shell = Callable[..., tuple[int, str, str]]
 
-MAY_BE_LEFT_OUT = {"client retry": ["--payload"], "psql": ["ARGUMENTS"], "tenants migrate": ["--name"]}
+MAY_BE_LEFT_OUT = {
+    "client retry": ["--payload"],
+    "demo": ["WHICH"],
+    "psql": ["ARGUMENTS"],
+    "tenants migrate": ["--name"],
+}
 """Words without a name before them that a command can do without. Whatever else may be left out is an option, and has
 its name: a word too many must not be taken for a folder."""
 
@@ -66,6 +71,8 @@ def test_what_may_be_left_out_has_its_name() -> None:
         ("devices", "show", "phone", "data"),
         ("conflicts", "resolve", "018f0000-0000-7000-8000-000000000000", "merged", "--payload", "[1]"),
         ("devices", "list", "--limit", "many"),
+        ("enrollments", "list", "--limit", "-1"),
+        ("users", "list", "--limit", "0"),
     ],
 )
 def test_a_wrong_call_is_told_so_with_2(shell: Shell, words: tuple[str, ...]) -> None:
@@ -105,6 +112,12 @@ def test_a_folder_that_cannot_be_one_is_named(shell: Shell, tmp_path: Path) -> N
     (tmp_path / "file").write_text("")
     status, out, err = shell("devices", "list", "--data", str(tmp_path / "file"))
     assert (status, out, err) == (1, "", f"{tmp_path / 'file'}: File exists\n")
+
+
+@pytest.mark.parametrize("words", ["serve", "users list", "tenants list", "migrate", "psql", "backup b.dump"])
+def test_what_is_no_connection_string_is_not_repeated(shell: Shell, tmp_path: Path, words: str) -> None:
+    status, out, err = shell(*words.split(), "--database-url", "hunter2", "--data", str(tmp_path))
+    assert (status, out, err.partition(":")[0], "hunter2" in err) == (1, "", "invalid_parameter", False)
 
 
 def test_migrations_are_named_after_their_application(shell: Shell, settings: Settings, tmp_path: Path) -> None:

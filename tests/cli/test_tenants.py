@@ -96,6 +96,11 @@ def test_a_tenant_from_its_creation_to_its_end(
     assert shell("tenants", "set", "acme", "--quota", "users=", "--quota", "devices=1")[1]["quotas"] == {"devices": 1}
     assert shell("users", "create", "--login", "cas", "--role", "WORKER", "--tenant", "acme")[0] == 0
 
+    assert shell("tenants", "set", "acme")[2].startswith("invalid_parameter: Say what to change")
+    assert shell("tenants", "set", "acme", "--quota", f"users={2**53}")[2].startswith("invalid_parameter")
+    assert shell("tenants", "set", "acme", "--host", "a b")[2].startswith("invalid_parameter")
+    assert shell("tenants", "set", "acme", "--host", "")[1]["hosts"] == []
+
     assert shell("tenants", "suspend", "acme", "--reason", "unpaid")[1]["reason"] == "unpaid"
     assert shell("tenants", "suspend", "acme")[2].startswith("state_conflict")
     assert shell("tenants", "resume", "acme")[1]["status"] == "active"
@@ -194,6 +199,12 @@ def test_a_move_that_fails_leaves_the_tenant_where_it_was(
     assert (status, err) == (1, "state_conflict: The target database is not empty: it has public.there.\n")
     nowhere = urlsplit(full)._replace(query="host=/nowhere&port=1").geturl()
     assert shell("tenants", "move", "acme", "--to", nowhere)[2].startswith("unavailable")
+
+    # What is no connection string at all changes nothing, and may be a password that slipped.
+    for words in (["move", "acme", "--to"], ["create", "beta", "--at"]):
+        status, _, err = shell("tenants", *words, "hunter2")
+        assert (status, err.partition(":")[0], "hunter2" in err) == (1, "invalid_parameter", False)
+    assert [each["name"] for each in shell("tenants", "list")[1]] == ["acme"]
 
     shown = shell("tenants", "show", "acme")[1]
     assert (shown["status"], shown["database"]) == ("active", urlsplit(before).path[1:])

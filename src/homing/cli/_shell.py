@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar
 from uuid import UUID, uuid4
 
 import msgspec
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 from psycopg.errors import InsufficientPrivilege, UndefinedColumn, UndefinedTable
 from rich.console import Console
 from rich.table import Table
@@ -27,10 +27,13 @@ from homing.protocol.errors import Problem
 from homing.server.node import find_entry, open_one
 from homing.server.tenant import Tenant
 from homing.settings import Settings, SettingsError
+from homing.tenants import databases
 from homing.tenants.entry import DEFAULT
 
 T = TypeVar("T")
 
+LIMIT_MAX = 10_000
+Limit = Annotated[int, Parameter(validator=validators.Number(gte=1, lte=LIMIT_MAX), help="Lines at most.")]
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON.")]
 
 
@@ -44,15 +47,18 @@ class Server:
     apps: Annotated[str | None, Parameter(help="Applications, separated by commas. HOMING_APPS.")] = None
 
     def settings(self) -> Settings:
-        """The environment's settings with these on top. Raises SettingsError."""
+        """The environment's settings with these on top. Raises SettingsError, Problem("invalid_parameter")."""
         if str(Path.cwd()) not in sys.path:
             sys.path.append(str(Path.cwd()))  # an application's module need not be installed: the folder here will do
         given: dict[str, Any] = {"data_dir": self.data, "database_url": self.database_url}
         if self.apps is not None:
             given["apps"] = tuple(name.strip() for name in self.apps.split(",") if name.strip())
-        return msgspec.structs.replace(
+        settings = msgspec.structs.replace(
             Settings.read(os.environ), **{name: value for name, value in given.items() if value is not None}
         )
+        if settings.database_url is not None:
+            databases.check_url(settings.database_url)
+        return settings
 
 
 @Parameter(name="*")
@@ -141,12 +147,12 @@ def show(found: Any, *, as_json: bool, columns: Sequence[str] = (), title: str =
     table = Table(title=title or None, title_justify="left")
     if isinstance(found, list):
         for column in columns:
-            table.add_column(column)
+            table.add_column(column, overflow="fold")
         for each in found:
             table.add_row(*(_text(getattr(each, column)) for column in columns))
     else:
         table.add_column("")
-        table.add_column("")
+        table.add_column("", overflow="fold")
         for name in found.__struct_fields__:
             table.add_row(name, _text(getattr(found, name)))
     Console().print(table)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from cyclopts import App
 
-from homing.cli._shell import HERE, Json, Where, acting, run, show
+from homing.cli._shell import HERE, Json, Limit, Where, acting, run, show
 from homing.engine import batches, replay
 from homing.engine.batches import BatchDetail, BatchSummary, ItemDetail
 from homing.protocol.messages import Result
@@ -17,7 +17,7 @@ command = App(name="batches", help="List batches and the quarantine, look at one
 
 @command.command(name="list")
 def list_(
-    where: Where = HERE, *, device: str | None = None, held: bool | None = None, limit: int = 50, json: Json = False
+    where: Where = HERE, *, device: str | None = None, held: bool | None = None, limit: Limit = 50, json: Json = False
 ) -> None:
     """List batches, the newest first. ``--held``: those that wait for review."""
 
@@ -42,7 +42,7 @@ def show_(batch: UUID, where: Where = HERE, *, json: Json = False) -> None:
 
 
 @command.command
-def quarantine(where: Where = HERE, *, device: str | None = None, limit: int = 50, json: Json = False) -> None:
+def quarantine(where: Where = HERE, *, device: str | None = None, limit: Limit = 50, json: Json = False) -> None:
     """Refused items that wait for a person."""
 
     async def work(tenant: Tenant) -> list[ItemDetail]:

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 from cyclopts import App
 
-from homing.cli._shell import HERE, Json, Where, acting, run, show
+from homing.cli._shell import HERE, Json, Limit, Where, acting, run, show
 from homing.engine import conflicts
 from homing.engine.conflicts import ConflictDetail, ConflictSummary
 from homing.protocol.messages import ResolveRequest
@@ -25,7 +25,7 @@ def list_(
     resolution: Literal["pending", "resolved"] | None = "pending",
     resource_type: str | None = None,
     device: str | None = None,
-    limit: int = 50,
+    limit: Limit = 50,
     json: Json = False,
 ) -> None:
     """List conflicts, the newest first; those that wait for a decision unless told otherwise."""

@@ -8,7 +8,7 @@ from cyclopts import App
 
 from homing.accounts import devices
 from homing.accounts.devices import Device, DeviceChange, Status
-from homing.cli._shell import HERE, Json, Where, acting, run, show
+from homing.cli._shell import HERE, Json, Limit, Where, acting, run, show
 from homing.protocol.errors import Problem
 from homing.server.tenant import Tenant
 
@@ -17,7 +17,7 @@ command = App(name="devices", help="List devices, look at one, revoke or readmit
 
 @command.command(name="list")
 def list_(
-    where: Where = HERE, *, status: Status | None = None, q: str | None = None, limit: int = 100, json: Json = False
+    where: Where = HERE, *, status: Status | None = None, q: str | None = None, limit: Limit = 100, json: Json = False
 ) -> None:
     """List devices, the newest first. ``--q`` looks for a text in names."""
 

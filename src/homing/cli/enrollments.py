@@ -15,7 +15,7 @@ from homing.accounts import enrolment, enrolment_qr, enrolment_sheet
 from homing.accounts.enrolment import Enrollment, Made, Person, State
 from homing.accounts.enrolment_sheet import Card
 from homing.accounts.users import WORKER
-from homing.cli._shell import HERE, Json, Where, acting, reported, run, show
+from homing.cli._shell import HERE, Json, Limit, Where, acting, reported, run, show
 from homing.protocol.enrolment import Invitation, grouped
 from homing.protocol.errors import Problem
 from homing.server.tenant import Tenant
@@ -71,8 +71,6 @@ def create(
         return made, _invitation(tenant, made, server)
 
     made, invitation = run(work, where)
-    if png is not None:
-        png.write_bytes(enrolment_qr.png(invitation))
     created = Created(
         made.id,
         str(made.token),
@@ -83,10 +81,13 @@ def create(
         made.expires_at.isoformat(timespec="seconds"),
     )
     show(created, as_json=json)
+    if png is not None:  # only now: a folder that is not there must not swallow the secret
+        picture = enrolment_qr.png(invitation)
+        reported(lambda: png.write_bytes(picture))
 
 
 @command.command(name="list")
-def list_(where: Where = HERE, *, state: State | None = None, limit: int = 100, json: Json = False) -> None:
+def list_(where: Where = HERE, *, state: State | None = None, limit: Limit = 100, json: Json = False) -> None:
     """List everybody's tokens, the newest first."""
 
     async def work(tenant: Tenant) -> list[Enrollment]:
@@ -168,14 +169,17 @@ def _url(tenant: Tenant, given: str | None) -> str:
 
 
 def _read(names: Path) -> list[Person]:
-    with names.open(encoding="utf-8-sig", newline="") as file:
-        lines = csv.DictReader(file)
-        if "username" not in (lines.fieldnames or ()):
-            raise Problem("invalid_parameter", f"{names}: the first line must name the column username.")
-        people = [
-            Person(username=line["username"].strip() or None, role=(line.get("role") or "").strip() or WORKER)
-            for line in lines
-        ]
+    try:
+        with names.open(encoding="utf-8-sig", newline="") as file:
+            lines = csv.DictReader(file)
+            if "username" not in (lines.fieldnames or ()):
+                raise Problem("invalid_parameter", f"{names}: the first line must name the column username.")
+            people = [
+                Person(username=line["username"].strip() or None, role=(line.get("role") or "").strip() or WORKER)
+                for line in lines
+            ]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise Problem("invalid_parameter", f"{names}: this is no CSV file in UTF-8: {error}") from error
     if not 0 < len(people) <= enrolment.PEOPLE_MAX:
         raise Problem("invalid_parameter", f"{names}: 1 to {enrolment.PEOPLE_MAX} people fit into one call.")
     return people

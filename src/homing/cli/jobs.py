@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from cyclopts import App
 
-from homing.cli._shell import HERE, Json, Where, run, show
+from homing.cli._shell import HERE, Json, Limit, Where, run, show
 from homing.jobs import listing
 from homing.jobs.listing import JobDetail, JobSummary, Status
 from homing.server.tenant import Tenant
@@ -19,7 +19,7 @@ class Discarded(msgspec.Struct):
 
 @command.command(name="list")
 def list_(
-    where: Where = HERE, *, status: Status | None = None, task: str | None = None, limit: int = 50, json: Json = False
+    where: Where = HERE, *, status: Status | None = None, task: str | None = None, limit: Limit = 50, json: Json = False
 ) -> None:
     """List jobs, the oldest first. What was done is not there any more; ``--status dead`` waits for somebody."""
 

@@ -137,14 +137,16 @@ def set_(
     quota: QuotaList = [],  # noqa: B006
     json: Json = False,
 ) -> None:
-    """Change a tenant's hosts (all of them at once) or some of its quotas."""
+    """Change a tenant's hosts (all of them at once; ``--host ''`` takes them away) or some of its quotas."""
+    if not host and not quota:
+        reported(lambda: _refuse("Say what to change: --host or --quota."))
 
     async def work(_: Settings, control: Database) -> Entry:
         entry = await controls.read(control, name)
         if quota:
             await controls.set_quotas(control, name, _quotas(entry.quotas, quota))
         if host:
-            await controls.set_hosts(control, name, host)
+            await controls.set_hosts(control, name, [] if host == [""] else host)
         return await controls.read(control, name)
 
     show(_shown(_run(work, where), None, None), as_json=json)

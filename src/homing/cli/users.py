@@ -10,7 +10,7 @@ import msgspec
 from cyclopts import App
 
 from homing.accounts import users
-from homing.cli._shell import HERE, Json, Where, run, show
+from homing.cli._shell import HERE, Json, Limit, Where, run, show
 from homing.server.tenant import Tenant
 
 command = App(name="users", help="Create and list users.")
@@ -51,7 +51,7 @@ def create(where: Where = HERE, *, login: str, role: str, name: str | None = Non
 
 @command.command(name="list")
 def list_(
-    where: Where = HERE, *, role: str | None = None, after: str = "", limit: int = 100, json: Json = False
+    where: Where = HERE, *, role: str | None = None, after: str = "", limit: Limit = 100, json: Json = False
 ) -> None:
     """List users by username, a page; the next one begins after the last username."""
 

@@ -73,6 +73,8 @@ async def create(
     Raises Problem: invalid_parameter, already_exists, state_conflict, unavailable; MigrationError, DeclarationError.
     """
     assert settings.database_url is not None
+    if database_url is not None:
+        databases.check_url(database_url)
     database_name = None if database_url is not None else controls.database_of(settings.database_url, name)
     entry = await controls.begin(
         control, name=name, database_name=database_name, database_url=database_url, hosts=hosts, quotas=limits
@@ -168,9 +170,10 @@ async def move(settings: Settings, control: Database, name: str, *, to: str) -> 
     keep their outboxes. The new place is another epoch, so every device starts again from there. Whatever goes wrong
     before the copy is proved whole, the tenant is served again where it was.
 
-    Raises Problem: not_found, state_conflict, unavailable, forbidden.
+    Raises Problem: invalid_parameter, not_found, state_conflict, unavailable, forbidden.
     """
     assert settings.database_url is not None
+    databases.check_url(to)
     before = await controls.set_status(control, name, "moving", expected=("active",))
     source = before.url(settings.database_url)
     try:

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import psycopg
-from psycopg import conninfo, errors, sql
+from psycopg import ProgrammingError, conninfo, errors, sql
 
 from homing.postgres.sql import Connection, fetch_all, load
 from homing.protocol.errors import Problem
@@ -41,6 +41,18 @@ def name_of(url: str) -> str:
     """The database that a connection string is for."""
     given = conninfo.conninfo_to_dict(url)
     return str(given.get("dbname") or given.get("user") or "")
+
+
+def check_url(url: str) -> None:
+    """Raises Problem("invalid_parameter") for what names no database; it may hold a password, and is not said."""
+    try:
+        named = name_of(url)
+    except ProgrammingError:
+        named = ""
+    if not named:
+        raise Problem(
+            "invalid_parameter", "A connection string is postgresql://user@host/database, or host=… user=… dbname=…"
+        )
 
 
 def beside(url: str, database: str) -> str:

@@ -18,7 +18,7 @@ NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 Status = Literal["creating", "active", "suspended", "moving", "dropped"]
 """``creating`` and ``dropped`` ones are not there for clients; ``moving`` ones are back soon."""
 
-Most = Annotated[int, Meta(ge=0)]
+Most = Annotated[int, Meta(ge=0, lt=2**53)]
 
 
 class Quotas(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -32,7 +32,7 @@ class Quotas(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     """Rows of synced tables, as PostgreSQL's statistics count them."""
     media_bytes: Most | None = None
     """Bytes of files, of those begun as much as was promised."""
-    pushes_per_minute: Annotated[int, Meta(ge=1)] | None = None
+    pushes_per_minute: Annotated[int, Meta(ge=1, lt=2**31)] | None = None
     """At one node, over a minute; a burst of as many at once passes."""
 
 
