@@ -173,7 +173,7 @@ def cli_page() -> str:
             "* `--apps`: applications, separated by commas. `HOMING_APPS`. A name is one that ships with Homing, or a",
             "  module that Python finds; the folder in which the command was started is looked into too.",
             "",
-            "A server of many tenants has a database for each of them. A command works on the default tenant's, or with",
+            "A server of many tenants has a database for each. A command works on the default tenant's, or with",
             "`--tenant NAME` on that tenant's.",
             "",
             made.strip(),

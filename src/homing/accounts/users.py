@@ -118,7 +118,7 @@ async def read_page(
 async def read_mobile_page(
     db: Database, *, after: tuple[bool, str] | None, limit: int, role: str | None, q: str | None
 ) -> list[User]:
-    """Users of the field, who is online first, then by username, from behind ``after`` (online, lower-case username)."""
+    """Users of the field, who is online first, then by username, behind ``after`` (online, lower-case username)."""
     online, username = after or (True, "")
     params = {"after_online": online, "after": username, "limit": limit, "role": role, "q": q}
     async with db.connection() as conn, conn.cursor(row_factory=class_row(User)) as cursor:
