@@ -316,15 +316,23 @@ class Feeds:
 
     def _departed(self, feed: Feed, delta: Delta, *, any_scope: bool) -> sql.Composable:
         tables = self._bound.tables
+        # Made after S1, under the id of a row that was deleted: at S1 the device has nothing, so the old row goes. The
+        # next delta cannot see to it: if the new row is held no longer by then, it was never the device's (LEFT).
+        made_later = (
+            sql.SQL(" AND NOT (t.{} = 1 AND NOT pg_visible_in_snapshot(t.changed, %(until)s::pg_snapshot))")
+            if delta.until is not None
+            else None
+        )
         alive, held = (
             sql.SQL("CASE d.table_id {} ELSE false END").format(
                 sql.SQL(" ").join(
-                    sql.SQL("WHEN {} THEN EXISTS (SELECT FROM {} AS t WHERE t.{} = d.row_id::{}{})").format(
+                    sql.SQL("WHEN {} THEN EXISTS (SELECT FROM {} AS t WHERE t.{} = d.row_id::{}{}{})").format(
                         sql.Literal(table.id),
                         table.qualified,
                         sql.Identifier(table.key.name),
                         sql.SQL(table.key_type),
                         sql.SQL(" AND {}").format(table.held_sql()) if with_held else sql.SQL(""),
+                        made_later.format(table.version_sql) if with_held and made_later else sql.SQL(""),
                     )
                     for table in tables
                 )
