@@ -171,7 +171,7 @@ def test_a_database_that_was_never_migrated_is_one_sentence(
     names.write_text("username\nwim\n")
     where = ["--database-url", new_database(), "--apps", "fieldwork", "--data", str(tmp_path)]
     found = {words: shell(*filled(words, names), *where) for words in office_commands()}
-    sentence = "The database was never migrated (core, fieldwork): run `homing migrate`.\n"
+    sentence = "The database was never migrated: run `homing migrate`.\n"
     assert found == dict.fromkeys(found, (1, "", sentence))
 
 

@@ -8,11 +8,13 @@ import psycopg
 import pytest
 
 from homing.protocol.errors import Problem
+from homing.server.tenant import Tenant
 from homing.settings import Settings
 from tests.fixtures.tenants import Crowd, running
 
 Making = Callable[..., Crowd]
 ME = "/api/v1/auth/me"
+MOBILE = "/api/v1/mobile"
 
 
 @pytest.fixture
@@ -168,6 +170,50 @@ async def test_a_key_that_another_node_made_is_known_at_once(settings: Settings,
             tenant._keys_read = float("-inf")  # long ago
         assert (await one.http.get(ME, headers=headers)).status_code == 200
         assert (await two.http.get(ME, headers=headers)).status_code == 200
+
+
+async def test_what_another_node_signed_with_a_new_key_is_good_here(settings: Settings, crowd: Making) -> None:
+    """Sync tokens and addresses of files, whichever request brings one first; made-up ones cost no query each."""
+    made = crowd("ada")
+    async with running(settings, made) as one, running(settings, made) as two:
+        headers = await one.headers("ada")
+        made.on("ada", "UPDATE homing.keys SET retired_at = now() WHERE purpose IN ('token', 'media')")
+        await two.headers("ada")  # opened now: it made keys of its own
+        async with one.node.lease("ada") as ones, two.node.lease("ada") as twos:
+            file = {"filename": "a.bin", "content_type": "application/octet-stream", "size_bytes": 4}
+            asked = [await two.http.post(f"{MOBILE}/media/presign", headers=headers, json=file) for _ in range(2)]
+            links = [(each.json()["upload_url"], each.json()["headers"]) for each in asked]
+            pulled = await two.http.post(f"{MOBILE}/sync/pull", headers=headers, json={})
+            token = pulled.json()["next_token"]
+            old = (dict(ones.keys.token), dict(ones.keys.media))
+            device = {"device_id": "wims-phone"}
+            calls = {
+                "pull": {"since_token": token},
+                "ack": {**device, "ack_token": token},
+                "push": {**device, "items": [], "client_sync_token": token},
+            }
+            for name, body in calls.items():
+                _forget(ones, old)
+                answer = await one.http.post(f"{MOBILE}/sync/{name}", headers=headers, json=body)
+                assert answer.status_code == 200, (name, answer.text)
+                assert ones.keys.token == twos.keys.token, name
+            for url, sent in links:
+                _forget(ones, old)
+                assert (await one.http.put(url, headers=sent, content=b"abcd")).json()["complete"] is True
+
+            read = ones._keys_read
+            for _ in range(20):
+                answer = await one.http.post(f"{MOBILE}/sync/pull", headers=headers, json={"since_token": "made-up"})
+                assert (answer.status_code, answer.json()["code"]) == (400, "invalid_token")
+            assert ones._keys_read == read
+
+
+def _forget(tenant: Tenant, keys: tuple[dict[str, bytes], dict[str, bytes]]) -> None:
+    """As the node was before it read the keys again, long ago."""
+    for mine, old in zip((tenant.keys.token, tenant.keys.media), keys, strict=True):
+        mine.clear()  # type: ignore[attr-defined]
+        mine.update(old)  # type: ignore[attr-defined]
+    tenant._keys_read = float("-inf")
 
 
 async def test_a_server_of_one_tenant_is_what_it_was(settings: Settings) -> None:

@@ -13,7 +13,7 @@ from uuid import UUID
 from homing.engine import status
 from homing.engine.caller import Claims
 from homing.engine.engine import Engine
-from homing.engine.pull import read_token
+from homing.engine.pull import find_token
 from homing.engine.tables import BoundTable
 from homing.engine.who import check_caller, read_who
 from homing.postgres.sql import Connection, load
@@ -39,7 +39,7 @@ async def ack(engine: Engine, claims: Claims, request: AckRequest) -> Acked:
         who = await read_who(conn, claims)
         check_caller(who, claims, device_needed=True)
         assert who is not None
-        token = read_token(engine, claims, request.ack_token)
+        token = await find_token(engine, claims, request.ack_token)
         synced = 0
         if token.since is not None:
             params = {

@@ -51,6 +51,8 @@ class Engine:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     states: dict[str, str] = field(default_factory=dict)
     """Device → the state of its sync as this node last wrote it, unless that is idle (status.py)."""
+    renew_keys: Callable[[], Awaitable[bool]] | None = None
+    """Reads ``token_keys`` again, seldom; whether they changed. For tokens that another node signed with a new one."""
     room: Callable[[Connection, int], Awaitable[None]] | None = None
     """Asked by a push that creates more rows than it deletes, with the difference: raises Problem where there is none.
     """

@@ -84,6 +84,9 @@ async def push(engine: Engine, claims: Claims, request: PushRequest, *, in_sessi
     if request.pending is not None and not 0 <= request.pending < 2**31:
         raise Problem("invalid_envelope", "pending must be a count of items")
     batch = Batch.of(engine, claims, request, now=engine.clock())
+    unread = request.client_sync_token is not None and batch.base_token is None
+    if unread and engine.renew_keys is not None and await engine.renew_keys():
+        batch = Batch.of(engine, claims, request, now=engine.clock())
     carefully = False
     for _ in range(ATTEMPTS_MAX):
         try:

@@ -11,7 +11,7 @@ from psycopg import sql
 from homing.engine.caller import Claims
 from homing.engine.engine import Engine
 from homing.engine.feeds import Delta
-from homing.engine.pull import check_token, read_info, read_token
+from homing.engine.pull import check_token, find_token, read_info
 from homing.engine.scopes import NOTHING
 from homing.engine.statement import Statement
 from homing.engine.tables import BoundTable
@@ -43,7 +43,7 @@ async def verify(engine: Engine, claims: Claims, request: VerifyRequest) -> Veri
     ``current`` is false when something changed since the token: the replica is not wrong, only older; nothing is
     compared then. Raises Problem: invalid_token, resync_required, invalid_envelope, unauthenticated, device_*.
     """
-    token = read_token(engine, claims, request.token)
+    token = await find_token(engine, claims, request.token)
     if token.since is None or token.held is None or token.until is not None:
         raise Problem("invalid_envelope", "verify needs the token of a complete pull (has_more false)")
     known = engine.bound.by_resource_type

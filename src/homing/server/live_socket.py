@@ -177,11 +177,21 @@ class Sockets:
         if isinstance(place, Contradiction):
             raise Problem("unauthenticated")
         async with self._node.tenant_of(place, first.token.encode()) as tenant:
-            subscriber = tenant.live.subscribe(*read_token(tenant, first.token), first, outlet)
+            subscriber = await _subscribe(tenant, first, outlet)
             try:
                 await _listen(tenant, subscriber, receive)
             finally:
                 tenant.live.unsubscribe(subscriber)
+
+
+async def _subscribe(tenant: Tenant, first: Subscribe, outlet: SocketOutlet) -> Subscriber:
+    try:
+        return tenant.live.subscribe(*read_token(tenant, first.token), first, outlet)
+    except Problem as problem:
+        # Perhaps another node made a key since this one read them.
+        if problem.code.code not in ("unauthenticated", "invalid_token") or not await tenant.renew_keys():
+            raise
+        return tenant.live.subscribe(*read_token(tenant, first.token), first, outlet)
 
 
 def read_token(tenant: Tenant, token: str) -> tuple[Any, float]:

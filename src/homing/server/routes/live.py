@@ -9,6 +9,7 @@ from litestar import Request, get
 from litestar.response import Stream
 
 from homing.engine.caller import Claims
+from homing.engine.pull import find_token
 from homing.protocol.live import Subscribe
 from homing.server.live_socket import read_token
 from homing.server.live_stream import StreamOutlet
@@ -32,6 +33,8 @@ async def get_live(
     _, until = read_token(tenant, token)
     outlet = StreamOutlet(backlog_bytes_max=tenant.settings.limits.live_backlog_bytes_max)
     asked = Subscribe(token=token, since_token=request.headers.get("last-event-id") or since_token)
+    if asked.since_token is not None:
+        await find_token(tenant.engine, claims, asked.since_token)  # which reads the keys again where it must
     subscriber = tenant.live.subscribe(claims, until, asked, outlet)
     request.scope[GOODBYE] = outlet.close  # type: ignore[literal-required]
 

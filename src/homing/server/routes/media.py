@@ -126,14 +126,14 @@ async def patch_upload(request: Asked, tenant: Tenant, key: FromPath[Path]) -> R
 @head(UPLOADS, status_code=200, roles=PUBLIC, any_query=True)
 async def head_upload(request: Asked, tenant: Tenant, key: FromPath[Path]) -> Response[None]:
     """How far the upload is."""
-    found = await upload.progress(tenant.database, tenant.store, key=_checked(UPLOAD_PATH, request, tenant, key))
+    found = await upload.progress(tenant.database, tenant.store, key=await _checked(UPLOAD_PATH, request, tenant, key))
     return Response(None, headers=_progress_headers(found.offset, complete=found.whole))
 
 
 @get(DOWNLOADS, roles=PUBLIC, any_query=True, answers=FILES)
 async def download(request: Asked, tenant: Tenant, key: FromPath[Path]) -> Stream:
     """The file, or one range of it, for whoever holds the address."""
-    checked = _checked(DOWNLOAD_PATH, request, tenant, key, extra=("filename", "content_type"))
+    checked = await _checked(DOWNLOAD_PATH, request, tenant, key, extra=("filename", "content_type"))
     query = dict(_query(request))
     found = await deliver(
         tenant.store,
@@ -153,7 +153,7 @@ async def _receive(request: Asked, tenant: Tenant, key: Path, *, offset: int | N
     if request.headers.get("Content-Encoding", "identity") != "identity":
         raise Problem("unsupported_media_type", "A file is sent as it is, without Content-Encoding.")
     arrival = Arrival(
-        key=_checked(UPLOAD_PATH, request, tenant, key),
+        key=await _checked(UPLOAD_PATH, request, tenant, key),
         offset=offset,
         complete=_read_complete(request.headers.get("Upload-Complete")),
         length=request.content_length,
@@ -191,10 +191,19 @@ def _read_complete(header: str | None) -> bool | None:
     return said[header]
 
 
-def _checked(path: str, request: Asked, tenant: Tenant, key: Path, *, extra: Sequence[str] = ()) -> str:
-    return checked_key(
-        path, key.as_posix().lstrip("/"), _query(request), secrets=_secrets(tenant), now=tenant.clock(), extra=extra
-    )
+async def _checked(path: str, request: Asked, tenant: Tenant, key: Path, *, extra: Sequence[str] = ()) -> str:
+    def check() -> str:
+        return checked_key(
+            path, key.as_posix().lstrip("/"), _query(request), secrets=_secrets(tenant), now=tenant.clock(), extra=extra
+        )
+
+    try:
+        return check()
+    except Problem:
+        # Perhaps another node made a key since this one read them.
+        if not await tenant.renew_keys():
+            raise
+        return check()
 
 
 def _of_tenant(tenant: Tenant, url: str) -> str:
