@@ -11,6 +11,9 @@ pytest_plugins = sorted(
     if path.stem != "__init__"
 )
 
+# What its assertions compare is shown as in a test.
+pytest.register_assert_rewrite("tests.sync.bench")
+
 
 def pytest_configure(config: pytest.Config) -> None:
     # Asked to stop (by `timeout`, by CI), tear down as after Ctrl-C: otherwise PostgreSQL would be left running.
