@@ -113,7 +113,8 @@ async def traffic(url: str, seed: int, *, lost: float, transactions: int, client
         world = await stack.enter_async_context(yard.open_yard(url))
         people = await furnished(world, rng, clients)
         users = [claims.user_id for claims in people]
-        hubs = [Live(world.engine, poll_seconds=0.1) for _ in range(2)]
+        # One asks about everybody at once, the other about one after the other while it sends.
+        hubs = [Live(world.engine, poll_seconds=0.1), Live(world.engine, poll_seconds=0.1, few=0, at_once=1)]
         for hub in hubs:
             hub.hints.heard = lambda _: rng.random() >= lost
         over = asyncio.Event()

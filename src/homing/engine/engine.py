@@ -58,6 +58,8 @@ class Engine:
     """
     seen: dict[str, float] = field(default_factory=dict)
     """Device → when its last_seen was last written: a pull writes it once a minute, not every time."""
+    on_commit: list[Callable[[], None]] = field(default_factory=list)
+    """Called as soon as a push is committed, before it is answered: whoever listens need not wait for the answer."""
 
 
 async def open_engine(

@@ -34,6 +34,7 @@ from psycopg import sql
 
 from homing.engine.bind import Bound
 from homing.engine.feeds import Feeds
+from homing.engine.live_callers import Answer
 from homing.engine.pull import format_time
 from homing.engine.statement import Statement
 from homing.engine.tables import BoundTable
@@ -149,17 +150,16 @@ class Reader:
             sql.SQL(" UNION ALL ").join([_INFO, *branches, _departures(bound), _PRESENCE, _RESOLVED])
         )
 
-    async def read(self, conn: Connection, before: Snapshot | None, *, at: datetime) -> Round:
-        """What changed since ``before``. ``conn`` must belong to the owner and go along indexes."""
+    async def ask(self, conn: Connection, before: Snapshot | None) -> Answer:
+        """Ask what changed since ``before``, in a pipeline or not; ``collect`` reads the answer. ``conn`` must belong
+        to the owner and go along indexes."""
         if before is None:
-            result = (await self._first.run(conn, {})).pgresult
-        else:
-            params = {"since": str(before), "low": str(before.xmin), "limit": self._rows_max}
-            result = (await self._next.run(conn, params)).pgresult
-        assert result is not None
-        return self._collect(result, before, at)
+            return await self._first.run(conn, {})
+        return await self._next.run(conn, {"since": str(before), "low": str(before.xmin), "limit": self._rows_max})
 
-    def _collect(self, result: Any, before: Snapshot | None, at: datetime) -> Round:
+    def collect(self, answer: Answer, before: Snapshot | None, *, at: datetime) -> Round:
+        """The round."""
+        result: Any = answer.pgresult
         value = result.get_value
         counts: dict[tuple[bytes, bytes], int] = {}
         rows: dict[tuple[int, str], Row] = {}

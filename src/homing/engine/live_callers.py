@@ -1,15 +1,17 @@
 """Many callers at once: does what each one's access token says still hold, and which scopes do they hold?
 
-The same questions as a pull asks for its one caller, in one statement for all.
+The same questions as a pull asks for its one caller, in one statement for all. Nearly always the answer is "as before",
+so that is what is asked of everybody (``fallen``); how those stand of whom it is not true is asked of them
+(``standing``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from uuid import UUID
 
-from psycopg import sql
+from psycopg import AsyncRawCursor, sql
+from psycopg.rows import TupleRow
 
 from homing.engine.bind import Bound
 from homing.engine.caller import Claims
@@ -17,6 +19,8 @@ from homing.engine.scopes import DIGEST_SQL, held_sql
 from homing.engine.statement import Statement
 from homing.engine.who import Who
 from homing.postgres.sql import Connection, load
+
+Answer = AsyncRawCursor[TupleRow]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,31 @@ class Standing:
     digest: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """A caller as a place in the arrays of a question: PostgreSQL's text form, made once a connection."""
+
+    user: str
+    session: str
+    device: str
+    role: str
+
+    @classmethod
+    def of(cls, claims: Claims) -> Badge:
+        device = "NULL" if claims.device_name is None else _quoted(claims.device_name)
+        return cls(claims.user_id.hex, claims.session_id.hex, device, _quoted(claims.role))
+
+
+def _quoted(text: str) -> str:
+    """As an element of an array's text."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _array(elements: Sequence[str]) -> str:
+    return "{" + ",".join(elements) + "}"
+
+
 class Callers:
     """The two statements, composed once for the declared scopes."""
 
@@ -36,30 +65,45 @@ class Callers:
         names = {
             name: held_by.replace("%(user)s", "homing_caller.user_id") for name, held_by in bound.scope_names().items()
         }
-        template = load(__package__, "live_standing")
-        for name in ("held", "digest"):
-            template = template.replace(f"%%({name})s", f"{{{name}}}")
-        self._standing = Statement(sql.SQL(template).format(held=held_sql(names), digest=sql.SQL(DIGEST_SQL)))
-        self._lapsed = Statement(sql.SQL(load(__package__, "live_lapsed")))
+        self._standing = _compose("live_standing", names)
+        self._fallen = _compose("live_fallen", names)
 
     async def standing(self, conn: Connection, callers: Sequence[Claims]) -> list[Standing]:
         """How each one stands, in order."""
-        cursor = await self._standing.run(conn, _params(callers))
+        params = {
+            "users": [each.user_id for each in callers],
+            "sessions": [each.session_id for each in callers],
+            "devices": [each.device_name for each in callers],
+        }
+        cursor = await self._standing.run(conn, params)
         found = []
         for role, user_type, valid, device_id, status, own, digest in await cursor.fetchall():
             who = None if valid is None else Who(role, valid, device_id, status, own)
             found.append(Standing(who, user_type, digest))
         return found
 
-    async def lapsed(self, conn: Connection, callers: Sequence[Claims]) -> list[int]:
-        """The places in ``callers`` of those who may not go on; ``standing`` says why. Scopes are not looked at."""
-        cursor = await self._lapsed.run(conn, {**_params(callers), "roles": [each.role for each in callers]})
-        return [int(n) - 1 for (n,) in await cursor.fetchall()]
+    async def ask(self, conn: Connection, badges: Sequence[Badge], digests: Sequence[str]) -> Answer:
+        """Ask who has fallen, in a pipeline or not; ``fallen`` reads the answer. ``digests`` name, in hexadecimal, the
+        scopes that each is to hold still; NULL where it does not matter."""
+        return await self._fallen.run(
+            conn,
+            {
+                "users": _array([each.user for each in badges]),
+                "sessions": _array([each.session for each in badges]),
+                "devices": _array([each.device for each in badges]),
+                "roles": _array([each.role for each in badges]),
+                "digests": _array(digests),
+            },
+        )
 
 
-def _params(callers: Sequence[Claims]) -> dict[str, list[UUID] | list[str] | list[str | None]]:
-    return {
-        "users": [each.user_id for each in callers],
-        "sessions": [each.session_id for each in callers],
-        "devices": [each.device_name for each in callers],
-    }
+async def fallen(answer: Answer) -> list[int]:
+    """The places of those whose token does not hold, or who hold other scopes."""
+    return [n - 1 for (n,) in await answer.fetchall()]
+
+
+def _compose(name: str, scope_names: Mapping[str, str]) -> Statement:
+    template = load(__package__, name)
+    for part in ("held", "digest"):
+        template = template.replace(f"%%({part})s", f"{{{part}}}")
+    return Statement(sql.SQL(template).format(held=held_sql(scope_names), digest=sql.SQL(DIGEST_SQL)))

@@ -223,6 +223,8 @@ async def _attempt(
             reason = f"trust {opened.trust:.2f} is below {engine.trust_threshold:.2f}"
             await conn.execute(load(__package__, "hold_batch"), {"batch": batch.id, "reason": reason})
         await conn.execute("COMMIT")
+    for tell in engine.on_commit:
+        tell()
     return PushAnswer(
         batch_id=str(batch.id),
         batch_token=batch.token,

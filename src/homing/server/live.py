@@ -20,8 +20,9 @@ import logging
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from time import monotonic
-from typing import Protocol
+from typing import Protocol, TypeVar
 from uuid import UUID, uuid4
 
 import msgspec
@@ -33,7 +34,7 @@ from homing.engine.caller import Claims
 from homing.engine.engine import ALONG_INDEXES, Engine
 from homing.engine.live import END, LAST, MORE, Reader, Round, decode_change, message_core
 from homing.engine.live_audience import Audience, Group
-from homing.engine.live_callers import Callers, Standing
+from homing.engine.live_callers import Answer, Badge, Callers, Standing, fallen
 from homing.engine.pull import Page, format_time
 from homing.engine.who import check_caller
 from homing.postgres.sql import Connection
@@ -45,6 +46,8 @@ from homing.protocol.token import Minter, Snapshot, Token
 from homing.server.live_hints import Hints
 from homing.server.live_presence import Attendance
 
+Item = TypeVar("Item")
+
 log = logging.getLogger("homing.live")
 
 POLL_SECONDS = 1.0
@@ -53,10 +56,13 @@ is looked at: a revoked device is out within two seconds."""
 ROUNDS_KEPT = 64
 ROUNDS_KEPT_ROWS = 10_000
 """Rounds, and rows of rounds, that are remembered: who comes back after a short cut needs no pull."""
-CHECKED_AT_ONCE = 500
+FEW = 32
+"""With no more subscribers than this, all of them are asked about together with what changed: one round trip less."""
+CHECKED_AT_ONCE = 1000
 """Callers asked about in one statement."""
-CHECKED_A_POLL = 500
-"""Subscribers whose scopes are looked at in one poll. With more, in turns; before something is sent, always."""
+ADMITTED_AT_ONCE = 500
+SCOPES_SECONDS = 0.25
+"""How long a poll may look at scopes. Who is left comes first in the next; before something is sent, always."""
 PAGE_CHANGES = 500
 """Changes of a page that is pulled for a subscriber: what it has to be sent before others have their turn."""
 PULLS_AT_ONCE = 4
@@ -82,15 +88,29 @@ class Outlet(Protocol):
         """Return when most of what was sent has left. Raises Problem("too_slow_reader")."""
 
 
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """What a round means to a group: ``last`` is the end of it up to the token."""
+
+    group: Group[Subscriber]
+    cores: list[bytes]
+    last: bytes
+    minter: Minter
+    since: Snapshot
+    at: Snapshot
+
+
 class Subscriber:
     """Somebody connected. ``token`` is what the client has; the members below it say what is in it."""
 
     __slots__ = (
-        "at", "claims", "group", "names", "outlet", "state", "text", "token", "until", "user", "watches_presence",
+        "at", "badge", "claims", "group", "names", "outlet", "state", "text", "token", "until", "user",
+        "watches_presence",
     )  # fmt: skip
 
     def __init__(self, claims: Claims, until: float, outlet: Outlet) -> None:
         self.claims = claims
+        self.badge = Badge.of(claims)
         self.until = until
         """When the access token expires, in seconds of the epoch."""
         self.outlet = outlet
@@ -119,6 +139,8 @@ class Live:
         presence_seconds: float = 15.0,
         poll_seconds: float = POLL_SECONDS,
         leaving: asyncio.Event | None = None,
+        few: int = FEW,
+        at_once: int = CHECKED_AT_ONCE,
     ) -> None:
         self.node = uuid4()
         self.poll_seconds = poll_seconds
@@ -127,6 +149,7 @@ class Live:
         self.hints = Hints(engine.owner, self.node, wake=self.wake)
         self.attendance = Attendance(self.node, grace_seconds=presence_seconds)
         self._engine = engine
+        self._few, self._at_once = few, at_once
         self._reader = Reader(engine.bound)
         self._callers = Callers(engine.bound)
         self._subscribers: dict[Subscriber, None] = {}
@@ -295,7 +318,16 @@ class Live:
     async def _round(self, conn: Connection) -> None:
         """Read what changed, ask about those it concerns and those who want to join, and send."""
         latest = self._latest
-        found = await self._reader.read(conn, latest.snapshot if latest else None, at=self._engine.clock())
+        before = latest.snapshot if latest else None
+        at = self._engine.clock()
+        few = list(self._audience.members()) if len(self._subscribers) <= self._few else []
+        if few:
+            async with conn.pipeline():
+                changed, asked = await self._reader.ask(conn, before), await self._ask(conn, few)
+            await self._look_at(conn, [few[n] for n in await fallen(asked)])
+        else:
+            changed = await self._reader.ask(conn, before)
+        found = self._reader.collect(changed, before, at=at)
         joining, self._joining = self._joining, {}
         if latest is not None and found.whole and found.epoch == latest.epoch:
             self._remember(found)
@@ -303,10 +335,8 @@ class Live:
             self._forget_rounds()
             self._everybody_pulls()
         self._latest = found
-        due = self._audience.route(found)
         try:
-            for group, cores in due.items():
-                await self._send_group(conn, found, group, cores)
+            await self._send_round(conn, found, certain=bool(few))
             await self._admit(conn, found, list(joining))
         except BaseException:
             # Who was sent something has its token, who was not goes on from the older one: both pull from there.
@@ -314,17 +344,44 @@ class Live:
             raise
         self._tell(found)
 
-    async def _send_group(self, conn: Connection, found: Round, group: Group[Subscriber], cores: list[bytes]) -> None:
-        members = list(group.members)
-        minter = self._minter(found, group)
-        for start in range(0, len(members), CHECKED_AT_ONCE):
-            some = members[start : start + CHECKED_AT_ONCE]
-            standings = await self._callers.standing(conn, [each.claims for each in some])
-            for n, (each, standing) in enumerate(zip(some, standings, strict=True)):
-                if each.group is group and self._may_go_on(each, standing):
-                    self._send(each, cores, minter, found)
-                if n % SENT_AT_ONCE == SENT_AT_ONCE - 1:
-                    await asyncio.sleep(0)
+    async def _send_round(self, conn: Connection, found: Round, *, certain: bool) -> None:
+        """``certain``: everybody was asked about at this round's snapshot or after it, and nobody joined since."""
+        parcels = [self._parcel(found, group, cores) for group, cores in self._audience.route(found).items()]
+        due = [(each, parcel) for parcel in parcels for each in parcel.group.members]
+        if certain:
+            await self._send_all(due)
+        elif due:
+            await self._ask_and_send(conn, _chunks(due, self._at_once))
+
+    async def _ask_and_send(self, conn: Connection, chunks: Sequence[Sequence[tuple[Subscriber, Parcel]]]) -> None:
+        """While one chunk is sent, the database is asked about the next."""
+
+        async def ask(n: int) -> list[Subscriber]:
+            some = [each for each, parcel in chunks[n] if each.group is parcel.group]
+            return [some[place] for place in await fallen(await self._ask(conn, some))]
+
+        asked = asyncio.create_task(ask(0))
+        try:
+            for n, chunk in enumerate(chunks):
+                await self._look_at(conn, await asked)
+                if n + 1 < len(chunks):
+                    asked = asyncio.create_task(ask(n + 1))
+                await self._send_all(chunk)
+        finally:
+            asked.cancel()
+            await asyncio.wait([asked])
+
+    async def _send_all(self, due: Sequence[tuple[Subscriber, Parcel]]) -> None:
+        for n, (each, parcel) in enumerate(due, 1):
+            if each.group is parcel.group:
+                self._send(each, parcel)
+            if n % SENT_AT_ONCE == 0:
+                await asyncio.sleep(0)
+
+    async def _ask(self, conn: Connection, some: Sequence[Subscriber], *, scopes: bool = True) -> Answer:
+        """Ask which of them may not go on as before."""
+        digests = ["NULL" if each.group is None or not scopes else each.group.scopes.digest.hex() for each in some]
+        return await self._callers.ask(conn, [each.badge for each in some], digests)
 
     def _may_go_on(self, subscriber: Subscriber, standing: Standing) -> bool:
         """False: it was dropped, or pulls because its scopes are others now."""
@@ -339,32 +396,33 @@ class Live:
             return False
         return True
 
-    def _minter(self, found: Round, group: Group[Subscriber]) -> Minter:
+    def _parcel(self, found: Round, group: Group[Subscriber], cores: list[bytes]) -> Parcel:
         engine = self._engine
-        return Minter(
+        since = found.snapshot.bounded(engine.limits.token_xids_max)
+        minter = Minter(
             engine.token_keys,
             epoch=found.epoch,
-            since=found.snapshot.bounded(engine.limits.token_xids_max),
+            since=since,
             held=group.scopes.digest,
             issued_at=int(found.at.timestamp()),
             tables=group.tables,
         )
+        return Parcel(group, cores, cores[-1] + LAST, minter, since, found.snapshot)
 
-    def _send(self, subscriber: Subscriber, cores: list[bytes], minter: Minter, found: Round) -> None:
+    def _send(self, subscriber: Subscriber, parcel: Parcel) -> None:
         """One round's changes to one subscriber."""
-        held = subscriber.token
+        held, since, cores = subscriber.token, parcel.since, parcel.cores
         assert held is not None
-        since = found.snapshot.bounded(self._engine.limits.token_xids_max)
         delivered = held.delivered + len(cores)
-        text = minter.mint(subscriber.user, delivered)
-        messages = [cores[-1] + LAST + text + END]
+        text = parcel.minter.mint(subscriber.user, delivered)
+        messages = [parcel.last + text + END]
         if len(cores) > 1:
             # The token of somebody who has some of it: should the rest not arrive, all of this is taken to be there.
             begun = msgspec.structs.replace(held, until=since, entering=held.held)
             between = MORE + tokens.encode(begun, self._engine.token_keys).encode() + END
             messages = [core + between for core in cores[:-1]] + messages
         subscriber.token = msgspec.structs.replace(held, since=since, delivered=delivered)
-        subscriber.at = found.snapshot
+        subscriber.at = parcel.at
         subscriber.text = text
         if not subscriber.outlet.send(messages, text):
             self.drop(subscriber, Problem("too_slow_reader"))
@@ -384,8 +442,8 @@ class Live:
 
     async def _admit(self, conn: Connection, found: Round, joining: list[Subscriber]) -> None:
         """Check who wants to join, and let in who is where the rounds are; the others pull first."""
-        for start in range(0, len(joining), CHECKED_AT_ONCE):
-            some = [each for each in joining[start : start + CHECKED_AT_ONCE] if each.state == "joining"]
+        for chunk in _chunks(joining, ADMITTED_AT_ONCE):
+            some = [each for each in chunk if each.state == "joining"]
             standings = await self._callers.standing(conn, [each.claims for each in some])
             for each, standing in zip(some, standings, strict=True):
                 if each.state != "joining":
@@ -442,7 +500,7 @@ class Live:
         for each in missed:
             cores = self._audience.due(each, subscriber.group)
             if cores and not subscriber.gone:
-                self._send(subscriber, cores, self._minter(each, subscriber.group), each)
+                self._send(subscriber, self._parcel(each, subscriber.group, cores))
         if not subscriber.gone:
             self._say_current(subscriber, found)
 
@@ -540,17 +598,15 @@ class Live:
         for subscriber in [each for each in self._subscribers if each.until <= now]:
             self.drop(subscriber, Problem("unauthenticated", "The access token is expired."))
         everybody = list(self._subscribers)
-        for start in range(0, len(everybody), 2 * CHECKED_AT_ONCE):
-            some = everybody[start : start + 2 * CHECKED_AT_ONCE]
-            lapsed = [some[n] for n in await self._callers.lapsed(conn, [each.claims for each in some])]
-            await self._ask_again(conn, lapsed)
-        live = [each for each in everybody if each.group is not None]
-        if live:
-            self._turn %= len(live)
-            await self._ask_again(conn, (live[self._turn :] + live[: self._turn])[:CHECKED_A_POLL])
-            self._turn += CHECKED_A_POLL
+        turn = self._turn % len(everybody) if everybody else 0
+        began = monotonic()
+        for some in _chunks(everybody[turn:] + everybody[:turn], self._at_once):
+            scopes = monotonic() - began < SCOPES_SECONDS
+            self._turn += len(some) if scopes else 0
+            await self._look_at(conn, [some[n] for n in await fallen(await self._ask(conn, some, scopes=scopes))])
 
-    async def _ask_again(self, conn: Connection, some: Sequence[Subscriber]) -> None:
+    async def _look_at(self, conn: Connection, some: Sequence[Subscriber]) -> None:
+        """Let go of those who may not go on, and let those pull whose scopes are others."""
         if not some:
             return
         standings = await self._callers.standing(conn, [each.claims for each in some])
@@ -584,6 +640,10 @@ class Live:
 
 def _owners(claims: Claims) -> Collection[str | UUID]:
     return (claims.user_id,) if claims.device_name is None else (claims.user_id, claims.device_name)
+
+
+def _chunks(items: Sequence[Item], size: int) -> Sequence[Sequence[Item]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]
 
 
 def _size(found: Round) -> int:

@@ -11,7 +11,7 @@ A handler says, as keyword arguments of Litestar's decorators:
 ``answer``     the msgspec type of its answer, where its return annotation does not say (``RawJson``).
 ``answers``    the media types it can answer with, where that is not JSON.
 ``any_query``  it reads the query itself (signed addresses); otherwise only declared parameters are accepted, once each.
-``reads``      it writes nothing that syncs, although its method is not GET: nobody needs to hear of it.
+``reads``      it writes nothing that syncs, although its method is not GET, or the engine tells of it (push).
 ``of_node``    it is about the process, not about a tenant: it gets the default one, wherever the request was sent.
 
 Handlers that want to know who is calling take ``caller``, with BY_ENGINE ``claims``.

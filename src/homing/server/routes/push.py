@@ -19,7 +19,10 @@ from homing.server.tenant import Tenant
 _encode = msgspec.json.Encoder().encode
 
 
-@post("/mobile/sync/push", status_code=200, roles=SIGNED_IN, confirmed=BY_ENGINE, body=PushRequest, answer=PushAnswer)
+@post(
+    "/mobile/sync/push", status_code=200, roles=SIGNED_IN, confirmed=BY_ENGINE, body=PushRequest, answer=PushAnswer,
+    reads=True,
+)  # fmt: skip
 async def post_push(request: Request[Any, Any, Any], tenant: Tenant, claims: Claims) -> RawJson:
     """Apply a device's batch, exactly once; one result an item, in order."""
     tenant.pushes.take()
