@@ -30,6 +30,9 @@ def goals(run: Run) -> Iterator[Goal]:
             yield from _at_most(found, measure, case, "thin", 2.5)
         yield from _no_growth(run, measure)
     yield from _no_growth(run, "crm: a worker's daily delta")
+    for case in ("the row, one node", "the row, two nodes"):
+        yield from _at_most(found, "live arrival", case, "thin", 2)
+    yield from _live(run)
     for figure in run.figures:
         if figure.measure == "crm query":
             slowest = float(figure.extra["p99 ms"])
@@ -42,6 +45,22 @@ def goals(run: Run) -> Iterator[Goal]:
             yield Goal(
                 f"{figure.measure}, {figure.case}", "equal to the database", "equal" if right else "NOT equal", right
             )
+
+
+def _live(run: Run) -> Iterator[Goal]:
+    """Goals of live delivery that need no reference."""
+    for figure in run.figures:
+        what, found = f"{figure.measure}, {figure.case}", figure.median
+        match figure.measure:
+            case "live broadcast":
+                yield Goal(what, "≥ 60,000 messages/s", f"{found:,.0f}", found >= 60_000)
+            case "live sockets, memory":
+                wrong = int(figure.extra["errors"])
+                yield Goal(f"live sockets, {figure.case}", "open, no error", f"{wrong} errors", wrong == 0)
+            case "live herd":
+                wrong = int(figure.extra["errors"])
+                shown = f"{max(figure.rounds):.1f} s, {wrong} errors"
+                yield Goal(what, "≤ 60 s, no error", shown, max(figure.rounds) <= 60 and wrong == 0)
 
 
 def _at_least(

@@ -33,6 +33,7 @@ class Plan:
     open_transactions: int
     sockets: tuple[int, ...]
     tenants: int
+    herd: int
 
 
 FULL = Plan(
@@ -47,6 +48,7 @@ FULL = Plan(
     open_transactions=200,
     sockets=(1_000, 5_000),
     tenants=1_000,
+    herd=2_000,
 )
 QUICK = Plan(
     rounds=3,
@@ -60,6 +62,7 @@ QUICK = Plan(
     open_transactions=200,
     sockets=(1_000,),
     tenants=100,
+    herd=1_000,
 )
 
 

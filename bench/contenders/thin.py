@@ -112,6 +112,17 @@ class Thin:
 @contextmanager
 def thin(cluster: Cluster) -> Iterator[Thin]:
     url, port = cluster.create(DATABASE), free_port()
-    command = uvicorn("bench.servers.thin:app", port)
-    with running(command, port=port, environ={"THIN_DATABASE_URL": url}, name="the thin server") as server:
+    with running(_command(port), port=port, environ={"THIN_DATABASE_URL": url}, name="the thin server") as server:
         yield Thin(cluster, pid=server.pid, port=server.port)
+
+
+@contextmanager
+def second_thin(thin: Thin) -> Iterator[int]:
+    """Another thin server on the same database; its port."""
+    port, environ = free_port(), {"THIN_DATABASE_URL": thin.url}
+    with running(_command(port), port=port, environ=environ, name="the second thin server"):
+        yield port
+
+
+def _command(port: int) -> list[str]:
+    return uvicorn("bench.servers.thin:app", port)
