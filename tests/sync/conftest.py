@@ -1,10 +1,12 @@
 """One server a module, with fieldwork and the shop, on a fresh database; people and devices are a test's own."""
 
 from collections.abc import Iterator
-from urllib.parse import urlsplit
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import anyio
 import httpx
+import msgspec
 import psycopg
 import pytest
 
@@ -12,7 +14,9 @@ from homing.server.tenant import open_tenant
 from homing.settings import Settings
 from tests.fixtures.cluster import Cluster
 from tests.fixtures.server import serving
+from tests.sync.bench import Bench, Node, node, through
 from tests.sync.scene import Scene
+from tests.sync.wire import Wire
 
 APPS = ("fieldwork", "tests.sync.shop")
 
@@ -48,3 +52,26 @@ def scene(shop_settings: Settings) -> Iterator[Scene]:
         psycopg.connect(shop_settings.database_url, autocommit=True) as conn,
     ):
         yield Scene(server, http, conn)
+
+
+@pytest.fixture(scope="module")
+def wire(shop_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wire]:
+    assert shop_settings.database_url is not None
+    query = parse_qs(urlsplit(shop_settings.database_url).query)
+    made = Wire(tmp_path_factory.mktemp("wire"), Path(query["host"][0]), int(query["port"][0]))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def wired(shop_settings: Settings, wire: Wire) -> Iterator[Node]:
+    """A node whose every word to PostgreSQL goes over the wire."""
+    assert shop_settings.database_url is not None
+    url = through(shop_settings.database_url, wire.folder)
+    with node(msgspec.structs.replace(shop_settings, database_url=url)) as made:
+        yield made
+
+
+@pytest.fixture
+def bench(scene: Scene, wired: Node, wire: Wire) -> Bench:
+    return Bench(scene.person(), wired, wire)

@@ -88,7 +88,12 @@ class Wire:
             except OSError:
                 return
             database = socket.socket(socket.AF_UNIX)
-            database.connect(self._behind)
+            try:
+                database.connect(self._behind)
+            except OSError:  # PostgreSQL is down
+                server.close()
+                database.close()
+                continue
             connection = _Connection(self, server, database)
             started = [Thread(target=connection.say, daemon=True), Thread(target=connection.hear, daemon=True)]
             self._threads = [thread for thread in self._threads if thread.is_alive()] + started
