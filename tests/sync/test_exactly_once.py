@@ -1,9 +1,9 @@
 """A push takes effect exactly once, wherever it is cut off.
 
 A server in a process of its own talks to PostgreSQL over a wire (wire.py) that is cut at statements (in the soak at
-every message) of a push, before it arrives or before its answer does: the server is killed (SIGKILL), or PostgreSQL ends the
-connection. Then the same batch is sent again, by its token or with only its items' own keys, and what became of it is
-read from the database, in places that would show it twice: a counter, a journal, the history.
+every message) of a push, before it arrives or before its answer does: the server is killed (SIGKILL), or PostgreSQL
+ends the connection. Then the same batch is sent again, by its token or with only its items' own keys, and what became
+of it is read from the database, in places that would show it twice: a counter, a journal, the history.
 """
 
 from __future__ import annotations
