@@ -1,40 +1,21 @@
-"""Enrolment through HTTP: the office makes tokens, phones take them, each once; what everybody is told, and is not."""
+"""Enrolment through HTTP: the office makes tokens, phones take them; what everybody is told, and is not."""
 
-import base64
-import hashlib
-import logging
 import re
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import httpx
-import psycopg
 import pytest
 from joserfc import jws
 from joserfc.jwk import OKPKey
-from psycopg import sql
 
-from homing.accounts import enrolment
-from homing.accounts.throttle import Throttle
-from homing.postgres.database import Database
 from homing.protocol.enrolment import grouped, read_link
 from homing.settings import Settings
+from tests.accounts.enrolling import ENROLLMENTS, GONE, code, complete, details, made, other_secret, rows, state
 from tests.fixtures.accounts import Person, SignIn
 from tests.fixtures.server import Server, serving
-
-ENROLLMENTS = "/api/v1/enrollments"
-GONE = {
-    "type": "/docs/errors#enrollment_gone",
-    "title": "The enrolment token does not work",
-    "status": 410,
-    "detail": "Unknown, used, expired or cancelled: one answer for all. The office makes a new one.",
-    "code": "enrollment_gone",
-    "action": "stop",
-}
 
 
 @pytest.fixture(scope="module")
@@ -46,39 +27,6 @@ def settings(module_settings: Settings) -> Settings:
 def server(settings: Settings) -> Iterator[Server]:
     with serving(settings) as running:
         yield running
-
-
-def made(owner: Person, **wanted: Any) -> dict[str, Any]:
-    answer = owner.http.post(ENROLLMENTS, json=wanted)
-    assert answer.status_code == 201, answer.text
-    token: dict[str, Any] = answer.json()
-    return token
-
-
-def details(server: Server, token: str, **query: str) -> httpx.Response:
-    return httpx.get(f"{server.url}{ENROLLMENTS}/{token}", params=query, timeout=30)
-
-
-def complete(server: Server, token: str, **body: Any) -> httpx.Response:
-    name = f"u-{uuid4().hex[:8]}"
-    body = {"device_id": f"{name}s-phone", "username": name} | body
-    return httpx.post(f"{server.url}{ENROLLMENTS}/{token}/complete", json=body, timeout=30)
-
-
-def rows(settings: Settings, query: str, *params: Any) -> list[tuple[Any, ...]]:
-    assert settings.database_url is not None
-    with psycopg.connect(settings.database_url) as conn:
-        cursor = conn.execute(query, params)  # type: ignore[arg-type]
-        return cursor.fetchall() if cursor.description else []
-
-
-def state(owner: Person, token: dict[str, Any]) -> str:
-    answer = owner.http.get(ENROLLMENTS, params={"limit": 500, "created_by": owner.id})
-    return next(item["state"] for item in answer.json()["items"] if item["id"] == token["id"])
-
-
-def code(answer: httpx.Response) -> tuple[int, str]:
-    return answer.status_code, answer.json()["code"]
 
 
 def test_the_whole_answer_to_whoever_makes_a_token(server: Server, owner: Person) -> None:
@@ -289,10 +237,6 @@ def test_every_way_to_give_a_token(server: Server, owner: Person, spelled: str) 
     assert answer.status_code == 201
 
 
-def other_secret(token: dict[str, Any]) -> str:
-    return "0" * 28 if token["secret"] != "0" * 28 else "7" + "Z" * 25 + "M5"
-
-
 def test_one_body_for_all_that_does_not_work(server: Server, settings: Settings, owner: Person) -> None:
     used, cancelled, expired, whole = made(owner), made(owner), made(owner), made(owner)
     complete(server, used["token"])
@@ -371,6 +315,7 @@ def test_a_token_for_one_name_is_for_no_other(server: Server, owner: Person) -> 
         {"name": ""},
         {"device_type": 1},
         {"public_key": "nonsense"},
+        {"signature": "of no key"},
         {"public_key": {"kty": "OKP", "crv": "X25519", "x": "A" * 43}},
         {"public_key": {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"}},
     ],
@@ -381,7 +326,10 @@ def test_what_does_not_fit_costs_nothing(server: Server, owner: Person, body: di
     assert state(owner, token) == "pending"
 
 
-@pytest.mark.parametrize("body", [{"role": "KING"}, {"username": "a b"}, {"username": 1}, {"expires_in": 1.5}])
+@pytest.mark.parametrize(
+    "body",
+    [{"role": "KING"}, {"username": "a b"}, {"username": 1}, {"expires_in": 1.5}, {"expires": 600}],
+)
 def test_what_no_token_can_be_made_for(owner: Person, body: dict[str, Any]) -> None:
     assert code(owner.http.post(ENROLLMENTS, json=body)) == (422, "invalid_envelope")
 
@@ -487,248 +435,3 @@ def test_a_phone_that_changes_hands_belongs_to_the_new_person(server: Server, ow
     assert second["device"]["user_id"] == second["user"]["id"] != first["user"]["id"]
     old = httpx.get(f"{server.url}/api/v1/auth/me", headers={"authorization": f"Bearer {first['access_token']}"})
     assert code(old) == (401, "unauthenticated")
-
-
-def race(servers: list[Server], token: str, phones: int) -> list[tuple[str, httpx.Response]]:
-    """All at once, on all servers in turn."""
-    barrier = threading.Barrier(phones)
-    run = uuid4().hex[:6]
-
-    def take(n: int) -> tuple[str, httpx.Response]:
-        name = f"r-{run}-{n}"
-        barrier.wait()
-        return name, complete(servers[n % len(servers)], token, device_id=name, username=name)
-
-    with ThreadPoolExecutor(phones) as pool:
-        return list(pool.map(take, range(phones)))
-
-
-def test_of_fifty_phones_at_two_nodes_exactly_one_is_enrolled(
-    server: Server, settings: Settings, owner: Person, servers: Callable[[Settings], Server]
-) -> None:
-    nodes = [server, servers(settings)]
-    for _ in range(3):
-        token = made(owner)
-        answers = race(nodes, token["token"], 50)
-        won = [name for name, answer in answers if answer.status_code == 201]
-        lost = [answer for name, answer in answers if name not in won]
-        assert len(won) == 1
-        assert [answer.json() for answer in lost] == [GONE] * 49
-        prefix = won[0].rpartition("-")[0] + "-%"
-        assert rows(settings, "SELECT username, device_id FROM homing.users WHERE username LIKE %s", prefix) == [
-            (won[0], won[0])
-        ]
-        assert rows(settings, "SELECT device_id FROM homing.mobile_devices WHERE device_id LIKE %s", prefix) == [
-            (won[0],)
-        ]
-        assert rows(settings, "SELECT device_id FROM homing.sessions WHERE device_id LIKE %s", prefix) == [(won[0],)]
-
-
-def test_one_impatient_phone_that_asks_ten_times_at_once_is_enrolled_once(
-    server: Server, settings: Settings, owner: Person
-) -> None:
-    token = made(owner)
-    body = {"device_id": "hasty", "username": "hasty"}
-    with ThreadPoolExecutor(10) as pool:
-        answers = list(pool.map(lambda _: complete(server, token["token"], **body), range(10)))
-    assert sorted(answer.status_code for answer in answers) == [200] * 9 + [201]
-    assert len({answer.json()["refresh_token"] for answer in answers}) == 1
-    assert rows(settings, "SELECT count(*) FROM homing.sessions WHERE device_id = 'hasty'") == [(1,)]
-
-
-def test_a_cancel_and_a_phone_at_once_end_one_way_or_the_other(server: Server, owner: Person) -> None:
-    outcomes = set()
-    for _ in range(8):
-        token = made(owner)
-        barrier = threading.Barrier(2)
-
-        def cancel(token: dict[str, Any] = token, barrier: threading.Barrier = barrier) -> int:
-            barrier.wait()
-            return owner.http.delete(f"{ENROLLMENTS}/{token['id']}").status_code
-
-        def take(token: dict[str, Any] = token, barrier: threading.Barrier = barrier) -> int:
-            barrier.wait()
-            return complete(server, token["token"]).status_code
-
-        with ThreadPoolExecutor(2) as pool:
-            cancelled, taken = pool.submit(cancel), pool.submit(take)
-            outcomes.add((cancelled.result(), taken.result(), state(owner, token)))
-    assert outcomes <= {(204, 410, "cancelled"), (409, 201, "used")}
-
-
-def test_pictures_are_for_whoever_made_the_token_and_not_for_long(
-    server: Server, owner: Person, new_person: SignIn
-) -> None:
-    token, other = made(owner), made(owner)
-    picture = owner.http.get(token["qr_svg_url"])
-    assert (picture.status_code, picture.headers["content-type"]) == (200, "image/svg+xml")
-    assert picture.content.startswith(b"<?xml")
-    assert token["qr_svg"].removeprefix("<svg").partition("<path")[2] in picture.text
-    small = owner.http.get(token["qr_png_url"])
-    assert (small.status_code, small.headers["content-type"]) == (200, "image/png")
-    assert small.content.startswith(b"\x89PNG")
-
-    ticket = token["qr_svg_url"].partition("?")[2]
-    assert token["secret"] not in token["qr_svg_url"] + token["qr_png_url"] + token["url"]
-    assert httpx.get(token["qr_svg_url"]).status_code == 401
-    colleague = new_person("ole", role="OWNER")
-    assert code(colleague.http.get(token["qr_svg_url"])) == (403, "invalid_link")
-    assert code(owner.http.get(f"{other['url']}/qr.svg?{ticket}")) == (403, "invalid_link")
-    assert code(owner.http.get(token["qr_svg_url"][:-4] + "AAAA")) == (403, "invalid_link")
-    assert code(owner.http.get(f"{token['url']}/qr.svg")) == (400, "invalid_parameter")
-    clock = server.tenant.clock
-    try:
-        server.tenant.clock = lambda: datetime.now(UTC) + timedelta(seconds=310)
-        assert code(owner.http.get(token["qr_svg_url"])) == (403, "invalid_link")
-    finally:
-        server.tenant.clock = clock
-    complete(server, token["token"])
-    assert owner.http.get(token["qr_png_url"]).json() == GONE
-
-
-def test_another_node_draws_the_picture_too(
-    settings: Settings, owner: Person, servers: Callable[[Settings], Server]
-) -> None:
-    token = made(owner)
-    other = servers(settings)
-    path = httpx.URL(token["qr_svg_url"]).raw_path.decode()
-    assert owner.http.get(f"{other.url}{path}").status_code == 200
-
-
-def test_a_sheet_has_a_card_for_everybody(server: Server, settings: Settings, owner: Person) -> None:
-    people = [{"username": "gia"}, {"username": "hal", "role": "OWNER"}, {}]
-    answer = owner.http.post(f"{ENROLLMENTS}/sheet", json={"people": people, "title": "Site <3>", "expires_in": 86_400})
-    page = answer.text
-    assert (answer.status_code, answer.headers["content-type"]) == (201, "text/html; charset=utf-8")
-    assert "<title>Site &lt;3&gt;</title>" in page
-    assert re.findall("<h2>(.*)</h2>", page) == ["gia", "hal", "Choose a username"]
-    assert page.count("<svg") == 3
-    assert "<script" not in page
-    style = re.search("<style>(.*)</style>", page, re.S)
-    assert style is not None
-    digest = re.search("style-src 'sha256-([^']*)'", answer.headers["content-security-policy"])
-    assert digest is not None
-    assert digest[1].encode() == base64.b64encode(hashlib.sha256(style[1].encode()).digest())
-    codes = [found.replace("<br>", "") for found in re.findall("<code>(.*)</code>", page)]
-    for name, typed in zip(("gia", "hal", "ida"), codes, strict=True):
-        assert complete(server, typed, username=name).status_code == 201
-    assert code(owner.http.post(f"{ENROLLMENTS}/sheet", json={"people": []})) == (422, "invalid_envelope")
-    assert code(owner.http.post(f"{ENROLLMENTS}/sheet", json={"people": [{}] * 201})) == (422, "invalid_envelope")
-
-
-def test_a_sheet_is_made_whole_or_not_at_all(settings: Settings, owner: Person) -> None:
-    before = rows(settings, "SELECT count(*) FROM homing.enrollment_tokens")
-    for people in ([{"username": "jo"}, {"username": "JO"}], [{"username": "kim"}, {"username": "OLGA@example.org"}]):
-        answer = owner.http.post(f"{ENROLLMENTS}/sheet", json={"people": people})
-        assert code(answer) == (409, "already_exists")
-    assert rows(settings, "SELECT count(*) FROM homing.enrollment_tokens") == before
-
-
-def test_a_maker_may_have_only_so_many_waiting(new_person: SignIn) -> None:
-    maker = new_person("much", role="OWNER")
-    for _ in range(5):
-        assert maker.http.post(f"{ENROLLMENTS}/sheet", json={"people": [{}] * 200}).status_code == 201
-    answer = maker.http.post(ENROLLMENTS, json={})
-    assert (*code(answer), answer.json()["limit"], answer.headers["retry-after"]) == (429, "rate_limited", 1000, "60")
-
-
-def test_guessing_is_slowed_down_and_losing_a_race_is_not_guessing(server: Server, owner: Person) -> None:
-    kept, server.tenant.enrolment_throttle = server.tenant.enrolment_throttle, Throttle(attempts=5, seconds=300)
-    try:
-        token = made(owner)
-        complete(server, token["token"])
-        for _ in range(10):
-            assert complete(server, token["token"]).status_code == 410
-        for _ in range(5):
-            assert complete(server, token["handle"], secret=other_secret(token)).status_code == 410
-        answer = details(server, token["handle"])
-        assert (*code(answer), "retry-after" in answer.headers) == (429, "rate_limited", True)
-    finally:
-        server.tenant.enrolment_throttle = kept
-
-
-def test_a_secret_is_in_no_log_and_nowhere_in_the_database(
-    server: Server, settings: Settings, owner: Person, caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level(logging.DEBUG):
-        token, cancelled = made(owner), made(owner)
-        details(server, token["token"])
-        complete(server, token["handle"], secret=other_secret(token))
-        body = {"device_id": "quiet", "username": "quiet", "nonce": "nonce-of-the-phone"}
-        taken = complete(server, token["token"], **body).json()
-        complete(server, token["token"], **body)
-        owner.http.get(cancelled["qr_svg_url"])
-        owner.http.delete(f"{ENROLLMENTS}/{cancelled['id']}")
-    said = [record.getMessage() for record in caplog.records if record.name == "homing.enrolment"]
-    assert [line.partition(" until")[0] for line in said] == [
-        f"enrolment {token['id']} made by {owner.id} for role WORKER",
-        f"enrolment {cancelled['id']} made by {owner.id} for role WORKER",
-        f"enrolment {token['id']} taken by device 'quiet' as user {taken['user']['id']}, role WORKER",
-        f"enrolment {cancelled['id']} cancelled by {owner.id}",
-    ]
-    # What the client of the test says of itself is not the server's log.
-    logged = "\n".join(each.getMessage() for each in caplog.records if not each.name.startswith("http"))
-    kept = dump(settings)
-    assert token["handle"] in kept
-    assert hashlib.sha256(token["secret"].encode()).hexdigest() in kept
-    for secret in (token["secret"], cancelled["secret"], taken["refresh_token"], taken["access_token"]):
-        assert secret not in kept
-        assert secret not in logged
-        assert secret.encode().hex() not in kept
-    assert cancelled["manual_code"] not in logged + kept
-
-
-def dump(settings: Settings) -> str:
-    """Every row of every table, as text."""
-    assert settings.database_url is not None
-    with psycopg.connect(settings.database_url) as conn:
-        tables = conn.execute(
-            "SELECT schemaname, tablename FROM pg_tables WHERE schemaname !~ '^pg_|^inform'"
-        ).fetchall()
-        found = []
-        for schema, table in tables:
-            copy = sql.SQL("COPY (SELECT * FROM {}) TO STDOUT").format(sql.Identifier(schema, table))
-            with conn.cursor().copy(copy) as lines:
-                found += [bytes(line).decode() for line in lines]
-    return "".join(found)
-
-
-async def test_a_daily_round_reports_forgets_and_deletes(
-    server: Server, settings: Settings, owner: Person, caplog: pytest.LogCaptureFixture
-) -> None:
-    expired, used, old, old_used = (made(owner) for _ in range(4))
-    complete(server, used["token"])
-    complete(server, old_used["token"])
-    rows(
-        settings,
-        "DELETE FROM homing.enrollment_tokens WHERE used_at IS NULL AND id <> ALL (%s::uuid[])",
-        [expired["id"], old["id"]],
-    )
-    for tokens, days in ((("expired", expired), ("used", used)), 0), ((("old", old), ("old used", old_used)), 91):
-        for _, token in tokens:
-            rows(
-                settings,
-                "UPDATE homing.enrollment_tokens SET expires_at = now() - make_interval(days => %s) WHERE id = %s",
-                days,
-                token["id"],
-            )
-    assert settings.database_url is not None
-    database = Database(settings.database_url, pool_size=1)
-    await database.open()
-    try:
-        with caplog.at_level(logging.INFO):
-            done = await enrolment.clean(database, now=datetime.now(UTC))
-            again = await enrolment.clean(database, now=datetime.now(UTC))
-    finally:
-        await database.close()
-    assert (done, again) == (enrolment.Round(expired=2, deleted=1), enrolment.Round(expired=0, deleted=0))
-    reported = [record.getMessage() for record in caplog.records if "expired unused" in record.getMessage()]
-    assert sorted(line.split()[1] for line in reported) == sorted([expired["id"], old["id"]])
-    ids = [token["id"] for token in (expired, used, old, old_used)]
-    assert rows(
-        settings,
-        "SELECT id::text, secret_hash, redeemer_hash, reported_at IS NOT NULL FROM homing.enrollment_tokens"
-        " WHERE id = ANY (%s::uuid[]) ORDER BY array_position(%s::uuid[], id)",
-        ids,
-        ids,
-    ) == [(expired["id"], None, None, True), (used["id"], None, None, False), (old_used["id"], None, None, False)]

@@ -44,14 +44,14 @@ Seconds = Annotated[int, Meta(ge=SECONDS_MIN, le=SECONDS_MAX)]
 Username = Annotated[str, Meta(min_length=1, max_length=users.LOGIN_MAX)]
 
 
-class Person(msgspec.Struct, kw_only=True, frozen=True):
+class Person(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Whom a token is for. Without ``username`` whoever takes it chooses one."""
 
     username: Username | None = None
     role: str = users.WORKER
 
 
-class NewEnrollment(Person, kw_only=True, frozen=True):
+class NewEnrollment(Person, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """``POST /enrollments``. ``expires_in``: seconds; as the setting says when not given."""
 
     expires_in: Seconds | None = None

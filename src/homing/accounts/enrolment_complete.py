@@ -87,6 +87,9 @@ async def complete(
     assert token.handle is not None
     assert token.secret is not None
     key = None if given.public_key is None else device_keys.read_public_key(given.public_key)
+    if key is None and given.signature is not None:
+        # Taken in silence, the phone would believe that its key is pinned.
+        raise Problem("invalid_envelope", "A signature without public_key proves nothing.")
     redeemer = _redeemer(given, key)
     seed = f"{token}:".encode() + redeemer
     user_id = uuid4()

@@ -85,7 +85,7 @@ class EnrolledDevice(Tokens, frozen=True, kw_only=True):
     tenant: str
 
 
-class NewSheet(msgspec.Struct, kw_only=True):
+class NewSheet(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """``POST /enrollments/sheet``. ``title`` stands at the head of the paper."""
 
     people: Annotated[list[Person], Meta(min_length=1, max_length=PEOPLE_MAX)]
