@@ -12,6 +12,7 @@ from pathlib import Path
 ENGINE = Path("src/homing/engine")
 PULL, EPOCH = "tests/engine/test_pull.py::", "tests/engine/test_epoch.py::"
 KILLS = "tests/mutants/test_kills.py::"
+ISOLATION = "tests/server/test_isolation.py::"
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,5 +181,22 @@ MUTANTS = (
         "    except ABOUT_DATA as error:\n",
         "An item that breaks a rule of the table is not rolled back to its savepoint: the whole batch goes with it.",
         (f"{KILLS}test_a_batch_begun_again_is_still_its_own",),
+    ),
+    # ---------------------------------------------------------------------------------------------------- tenants
+    Mutant(
+        "token-beats-place",
+        Path("src/homing/tenants/choose.py"),
+        "    return audience if place is None or place == audience else Contradiction()",
+        "    return audience",
+        "A token of one tenant is served at another's address: its rows are answered there.",
+        (f"{ISOLATION}test_no_canary_of_another_tenant_is_ever_seen",),
+    ),
+    Mutant(
+        "one-store-for-all",
+        Path("src/homing/server/node.py"),
+        '        data_dir=settings.data_dir / "tenants" / entry.name,',
+        '        data_dir=settings.data_dir / "tenants",',
+        "The files of all tenants lie in one folder.",
+        ("tests/server/test_quotas.py::test_the_address_of_an_upload_leads_to_its_tenant_without_any_header",),
     ),
 )

@@ -81,7 +81,8 @@ class Tenant:
         self.throttle = LoginThrottle()
         self.pushes = Pushes(quotas.pushes_per_minute)
         self.rows = Rows(quotas.rows, self.tables)
-        self.engine = replace(engine, room=self.rows.keep, renew_keys=self.renew_keys)
+        room = None if quotas.rows is None else self.rows.keep  # who has no quota does not even count
+        self.engine = replace(engine, room=room, renew_keys=self.renew_keys)
         self.enrolment_throttle = of_enrolments()
         self._keys_read = monotonic()
         self.leaving = asyncio.Event()
