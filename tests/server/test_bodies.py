@@ -14,6 +14,7 @@ from homing.protocol.errors import Problem
 from homing.protocol.limits import Limits
 from homing.protocol.messages import PushRequest
 from homing.server.bodies import decode
+from homing.server.writing import Columns
 
 LIMITS = Limits(body_bytes_max=4 * 2**20, depth_max=8)
 
@@ -120,6 +121,14 @@ def test_half_a_surrogate_pair_in_one_item_is_left_to_that_item() -> None:
 def test_nul_in_one_item_is_left_to_that_item() -> None:
     body = rb'{"items": [{"payload": {"a": "\u0000"}}]}'
     assert [bytes(item) for item in reading(body, PushRequest).items] == [rb'{"payload": {"a": "\u0000"}}']
+
+
+def test_nul_in_a_column_is_left_to_the_row_but_not_in_a_columns_name() -> None:
+    assert reading(rb'{"a": "\u0000"}', Columns) == {"a": msgspec.Raw(rb'"\u0000"')}
+    assert refusal(rb'{"a\u0000": 1}', Columns) == (
+        "invalid_json",
+        "NUL, which no text may hold, in the name of a member",
+    )
 
 
 @pytest.mark.parametrize("text", [rb"\u0000", rb"\ud800", rb"a\\\u0000"])

@@ -195,7 +195,11 @@ def _check_escapes(body: bytes, *, raw_parts: bool) -> bytes:
 
 
 def _check_own_text(message: Any) -> None:
-    """A message with raw parts holds text of its own beside them."""
+    """A message with raw parts holds text of its own beside them; a row's columns are raw, their names are not."""
+    if isinstance(message, dict):
+        if any("\0" in name for name in message):
+            raise Problem("invalid_json", "NUL, which no text may hold, in the name of a member")
+        return
     for name in message.__struct_fields__:
         value = getattr(message, name)
         if isinstance(value, str) and "\0" in value:

@@ -78,7 +78,7 @@ def test_an_import_says_all_that_is_wrong_and_takes_nothing_then(owner) -> None:
         {"line": 6, "column": None, "error": "the same name and address as line 2"},
         {"line": 7, "column": None, "error": "4 cells under 3 columns"},
     ]
-    assert preview == {"rows": 2, "imported": 0, "errors": errors, "dry_run": True}
+    assert preview == {"rows": 2, "imported": 0, "queued": 0, "errors": errors, "dry_run": True}
     assert ok(owner.http.post(f"{API}/customers/import", json={"csv": text})) == preview | {"dry_run": False}
     assert names(owner.http.get(f"{API}/customers")) == ["Ada Lovelace"]
     for bad, error in [
@@ -252,3 +252,34 @@ def test_every_route_is_at_the_application_s_own_address_too(owner) -> None:
     assert ok(owner.http.get(f"{API}/fieldwork/teams")) == {"items": [], "next": None}
     assert refused(owner.http.get(f"{API}/crm/teams")) == (404, "not_found")
     assert refused(owner.http.get(f"{API}/crm/jobs?colour=red")) == (400, "invalid_parameter")
+
+
+@pytest.mark.parametrize("text", [r"\u0000", r"a\u0000b", r"\ud800"])
+def test_text_that_postgresql_has_no_room_for_is_refused_wherever_it_stands(owner, text) -> None:
+    """Half an emoji is read as NUL, and NUL was once a bug in the server."""
+    customer = make_customer(owner)
+    job = make_job(owner, customer=customer)
+    material = make_material(owner, job)
+    answers = []
+    for method, at, column in [
+        ("POST", "customers", "name"),
+        ("PATCH", f"customers/{customer['id']}", "notes"),
+        ("POST", "jobs", "title"),
+        ("PATCH", f"jobs/{job['id']}", "status"),
+        ("POST", f"jobs/{job['id']}/materials", "item_name"),
+        ("PATCH", f"materials/{material['id']}", "unit"),
+        ("PATCH", f"materials/{material['id']}", text),
+        ("POST", f"jobs/{job['id']}/status", "status"),
+        ("POST", "operations", "operations"),
+        ("POST", "customers/import", "csv"),
+    ]:
+        answers.append(
+            owner.http.request(
+                method,
+                f"{API}/{at}",
+                content=f'{{"{column}": "{text}"}}',
+                headers={"Content-Type": "application/json"},
+            )
+        )
+    assert {answer.status_code for answer in answers} <= {400, 422}, [answer.text for answer in answers]
+    assert names(owner.http.get(f"{API}/customers")) == [customer["name"]]

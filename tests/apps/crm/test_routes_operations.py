@@ -1,11 +1,14 @@
 """Operations by HTTP: accepted at once, applied by the server's jobs, seen by whoever asked."""
 
+import csv
+import io
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
+from homing.apps.crm.imports import ROWS_AT_ONCE
 from homing.apps.crm.jobs import OPERATIONS
 from homing.jobs.worker import Worker
 from homing.server.tenant import open_tenant
@@ -74,3 +77,27 @@ def test_what_is_no_operation_is_refused_whole(owner: Person, wrong: dict[str, A
     answer = owner.http.post(OPERATIONS_AT, json=wrong)
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_envelope")
     assert told(owner) == []
+
+
+def test_a_long_import_is_checked_at_once_and_made_by_operations(owner: Person, settings: Settings) -> None:
+    lines = [f"Customer {n},555-{n:04},{n} Elm Street" for n in range(ROWS_AT_ONCE + 1)]
+    text = "\n".join(["name,phone,address", *lines])
+    asked = {"rows": len(lines), "imported": 0, "queued": 0, "errors": [], "dry_run": True}
+    preview = owner.http.post("/api/v1/customers/import", json={"csv": text, "dry_run": True})
+    assert (preview.status_code, preview.json()) == (200, asked)
+    assert told(owner) == []
+    wrong = owner.http.post("/api/v1/customers/import", json={"csv": f"{text}\nNobody,,"}).json()
+    assert (wrong["queued"], wrong["errors"]) == (
+        0,
+        [{"line": len(lines) + 2, "column": "address", "error": "it is empty"}],
+    )
+    assert told(owner) == []
+    answer = owner.http.post("/api/v1/customers/import", json={"csv": text})
+    assert (answer.status_code, answer.json()) == (200, {**asked, "queued": len(lines), "dry_run": False})
+    assert [status for _, status, _ in told(owner, "?status=pending&limit=2")] == ["pending", "pending"]
+    work(settings)
+    assert told(owner, "?status=pending") == told(owner, "?status=failed") == []
+    made = list(csv.reader(io.StringIO(owner.http.get("/api/v1/customers/export.csv").text, newline="")))
+    assert sorted((name, phone, address) for name, phone, _, address, _ in made[1:]) == sorted(
+        (f"Customer {n}", f"555-{n:04}", f"{n} Elm Street") for n in range(len(lines))
+    )

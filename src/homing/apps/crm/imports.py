@@ -1,4 +1,5 @@
-"""Customers as CSV: out as it comes in, and in only when every line is sound.
+"""Customers as CSV: out as it comes in, and in only when every line is sound. A long file is checked at once too, and
+its customers are made after the answer, by operations.
 
 A spreadsheet runs a cell that begins with ``=``, ``+``, ``-`` or ``@`` as a formula, so such text gets an apostrophe in
 front on its way out, and loses it on its way in.
@@ -10,15 +11,19 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 from typing import Annotated
+from uuid import UUID
 
 import msgspec
 
+from homing.apps.crm.operations import Operation, enqueue
 from homing.postgres.sql import Connection, execute, fetch_all, load
 
 COLUMNS = ("name", "phone", "email", "address", "notes")
 LENGTHS = {"name": 255, "phone": 20, "email": 255}
 ROWS_MAX = 20_000
-"""Lines of one import: a few seconds of one transaction."""
+"""Lines of one import: read and checked while the browser waits."""
+ROWS_AT_ONCE = 1_000
+"""Customers made before the answer; of a longer import, each is an operation."""
 ERRORS_MAX = 200
 """Errors of an answer: whoever made more made the same one in every line."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
@@ -41,10 +46,12 @@ class LineError(msgspec.Struct, frozen=True):
 
 
 class Imported(msgspec.Struct, frozen=True, kw_only=True):
-    """``imported`` is 0 for a dry run, and where there are errors."""
+    """``imported`` and ``queued`` are 0 for a dry run, and where there are errors. What is queued becomes customers
+    soon; ``GET /operations`` says how far it is."""
 
     rows: int
     imported: int
+    queued: int
     errors: list[LineError]
     dry_run: bool
 
@@ -92,20 +99,29 @@ def read_lines(text: str) -> tuple[list[Line], list[LineError]]:
     return lines, errors
 
 
-async def import_customers(conn: Connection, wanted: Import) -> Imported:
-    """All lines or, where anything is wrong, none."""
+async def import_customers(conn: Connection, wanted: Import, *, user: UUID) -> Imported:
+    """All lines or, where anything is wrong, none; more than ``ROWS_AT_ONCE`` as operations that ``user`` asks for."""
     lines, errors = read_lines(wanted.csv)
     if lines:
         columns = {name: [line.cells.get(name) for line in lines] for name in COLUMNS}
         params = {"names": columns["name"], "addresses": columns["address"]}
         for (n,) in await fetch_all(conn, load(__package__, "find_same_customers"), params):
             errors.append(LineError(lines[n - 1].number, None, "there is a customer with this name and address"))
-        if not errors and not wanted.dry_run:
-            params |= {"phones": columns["phone"], "emails": columns["email"], "notes": columns["notes"]}
-            await execute(conn, load(__package__, "insert_customers"), params)
+    writing = not errors and not wanted.dry_run
+    queueing = writing and len(lines) > ROWS_AT_ONCE
+    if queueing:
+        await enqueue(conn, user=user, operations=[_operation(line) for line in lines])
+    elif writing and lines:
+        params |= {"phones": columns["phone"], "emails": columns["email"], "notes": columns["notes"]}
+        await execute(conn, load(__package__, "insert_customers"), params)
     errors.sort(key=lambda error: error.line)
-    done = 0 if errors or wanted.dry_run else len(lines)
-    return Imported(rows=len(lines), imported=done, errors=errors[:ERRORS_MAX], dry_run=wanted.dry_run)
+    return Imported(
+        rows=len(lines),
+        imported=len(lines) if writing and not queueing else 0,
+        queued=len(lines) if queueing else 0,
+        errors=errors[:ERRORS_MAX],
+        dry_run=wanted.dry_run,
+    )
 
 
 def csv_header() -> str:
@@ -115,6 +131,11 @@ def csv_header() -> str:
 def csv_lines(rows: Iterable[Sequence[str | None]]) -> str:
     """A line for each customer, cells in the order of COLUMNS."""
     return _lines([[_outward(cell) for cell in row] for row in rows])
+
+
+def _operation(line: Line) -> Operation:
+    payload = {name: cell for name, cell in line.cells.items() if cell is not None}
+    return Operation(operation="create", entity_type="crm.customer", payload=payload)
 
 
 def _header_errors(header: Sequence[str]) -> list[LineError]:

@@ -114,12 +114,13 @@ async def export_customers(tenant: Tenant, q: Words = None, archived: Archived =
 
 @post("/customers/import", status_code=200, roles=OFFICE, body=Import)
 async def post_import(request: Asked, tenant: Tenant, caller: Caller) -> Imported:
-    """Take customers from CSV: all lines or, where anything is wrong, none. ``dry_run`` only looks."""
+    """Take customers from CSV: all lines or, where anything is wrong, none. ``dry_run`` only looks. Of more than 1,000
+    the customers are made after the answer, as operations of the caller's."""
     wanted = await read(request, Import)
     async with tenant.database.transaction(actor=str(caller.user_id), device=caller.device_id) as conn:
         if not wanted.dry_run:
             await tenant.rows.keep(conn, wanted.csv.count("\n"))
-        return await import_customers(conn, wanted)
+        return await import_customers(conn, wanted, user=caller.user_id)
 
 
 ROUTES = (
