@@ -52,6 +52,22 @@ MUTANTS = (
         (f"{EPOCH}test_a_transaction_left_open_anywhere_stalls_nothing[18]",),
     ),
     Mutant(
+        "made-again",
+        ENGINE / "feeds.py",
+        'made_later.format(table.version_sql) if with_held and made_later else sql.SQL("")',
+        'sql.SQL("")',
+        "A row deleted and made again while its removal is paged: the old one stays on the device for ever.",
+        (f"{PULL}test_a_row_made_again_while_its_removal_is_paged_does_not_stay",),
+    ),
+    Mutant(
+        "policies-not-told",
+        ENGINE / "feeds.py",
+        "set_config('homing.actor', %(user)s::text, true)",
+        "%(user)s::text",
+        "A pull does not say for whom it reads: the policies let nothing through, and devices lose their messages.",
+        ("tests/apps/messaging/test_sync.py::test_a_message_is_pending_until_the_phone_acks_and_read_when_it_is_read",),
+    ),
+    Mutant(
         "guess-trusted",
         ENGINE / "pull.py",
         "        if info.scopes is None:\n",
