@@ -95,6 +95,8 @@ def test_a_long_import_is_checked_at_once_and_made_by_operations(owner: Person, 
     answer = owner.http.post("/api/v1/customers/import", json={"csv": text})
     assert (answer.status_code, answer.json()) == (200, {**asked, "queued": len(lines), "dry_run": False})
     assert [status for _, status, _ in told(owner, "?status=pending&limit=2")] == ["pending", "pending"]
+    again = owner.http.post("/api/v1/customers/import", json={"csv": text}).json()
+    assert (again["queued"], again["errors"][0]["error"]) == (0, "there is a customer with this name and address")
     work(settings)
     assert told(owner, "?status=pending") == told(owner, "?status=failed") == []
     made = list(csv.reader(io.StringIO(owner.http.get("/api/v1/customers/export.csv").text, newline="")))
