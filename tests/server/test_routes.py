@@ -23,6 +23,8 @@ from tests.fixtures.accounts import Person, SignIn
 from tests.fixtures.server import Server
 
 NOBODYS_DEVICE = "11111111-1111-4111-8111-111111111111"
+NUMBERED = {"{job_id}": "999999999"}
+"""What is not named by a uuid."""
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +53,9 @@ def routes(server: Server) -> list[Route]:
 def call(client: httpx.Client, route: Route, token: str = "", headers: dict[str, str] | None = None) -> httpx.Response:
     """Some call of the route: what it asks for is made up, so it ends in a refusal at the latest when it looks. Sync
     looks at the body before it confirms the caller, so there the body is sound; ``token`` is from a pull."""
-    path = "/".join(NOBODYS_DEVICE if part.startswith("{") else part for part in route.path.split("/"))
+    path = "/".join(
+        NUMBERED.get(part, NOBODYS_DEVICE) if part.startswith("{") else part for part in route.path.split("/")
+    )
     body: dict[str, Any] = {}
     match path.rpartition("/sync/")[2]:
         case "push":
