@@ -167,3 +167,20 @@ def test_what_a_user_holds_is_found_along_indexes(company: str, tmp_path: Any) -
     for scope in app.scopes:
         scans = scans_of(company, scope.held_by, {"user": WORKER})
         assert whole_tables(scans) == []
+
+
+def test_what_a_worker_holds_costs_the_same_beside_one_who_is_on_every_job(company: str, tmp_path: Any) -> None:
+    """The plan is made for the average user, whose many jobs would make a walk over all jobs look cheap."""
+    foreman = "00000000-0000-0000-0000-000000000002"
+    app = declare(open_store(None, data_dir=tmp_path, bytes_max=1))
+    queries = [(scope.name, scope.held_by) for scope in app.scopes]
+    before = {name: read_by(scans_of(company, held_by, {"user": WORKER})) for name, held_by in queries}
+    with psycopg.connect(company, autocommit=True, options="-c session_replication_role=replica") as conn:
+        conn.execute("DELETE FROM crm.job_assignments WHERE user_id NOT IN (%s, %s)", [WORKER, foreman])
+        conn.execute(
+            "INSERT INTO crm.job_assignments (job_id, user_id) SELECT id, %s FROM crm.jobs ON CONFLICT DO NOTHING",
+            [foreman],
+        )
+        conn.execute("ANALYZE crm.job_assignments")
+    after = {name: read_by(scans_of(company, held_by, {"user": WORKER})) for name, held_by in queries}
+    assert after == before
