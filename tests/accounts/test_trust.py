@@ -54,7 +54,7 @@ def test_the_formula() -> None:
     assert named("clock_far_off", "many_refused", "app_downgraded") == 0.3
     assert named("fingerprint_changed") == 0.4
     assert named(*WEIGHTS) == 0.0
-    assert [name for name in WEIGHTS if named(name) < 0.5] == ["fingerprint_changed"]
+    assert [name for name in WEIGHTS if named(name) < 0.5] == ["fingerprint_changed", "key_changed"]
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def test_it_is_durable_and_closed_to_the_network(folder: Path) -> None:
         "data_checksums": "on",
         "listen_addresses": "",
         "unix_socket_permissions": "0700",
-        "max_connections": "100",
+        "max_connections": "500",
         "shared_buffers": "256MB",
     }
     with embedded(folder) as url:

@@ -16,6 +16,7 @@ import homing
 from homing.server.answers import RawJson
 from homing.server.app import create_app
 from homing.server.node import Node
+from homing.server.routes.live import MEDIA_TYPE as LIVE
 from homing.server.routing import BY_ENGINE, OFFICE, PERSON, PUBLIC, SIGNED_IN, Route, RoutesError, routes_of
 from homing.server.tenant import Tenant
 from homing.settings import Settings
@@ -65,9 +66,12 @@ def call(client: httpx.Client, route: Route, token: str = "", headers: dict[str,
         case "verify":
             body = {"token": token, "digests": {}}
     content = json.dumps(body) if route.method in ("POST", "PUT", "PATCH") else None
-    return client.request(
-        route.method, path, content=content, headers={"content-type": "application/json", **(headers or {})}
-    )
+    sent = {"content-type": "application/json", **(headers or {})}
+    with client.stream(route.method, path, content=content, headers=sent) as answer:
+        if answer.headers.get("content-type", "").startswith(LIVE):
+            return httpx.Response(answer.status_code, headers=answer.headers, request=answer.request)  # has no end
+        answer.read()
+    return answer
 
 
 def pulled(person: Person) -> str:
@@ -277,13 +281,17 @@ def test_a_route_that_does_not_say_who_may_call_it_stops_the_start(server: Serve
     )
     with pytest.raises(RoutesError) as caught:
         create_app(node)
-    assert sorted(str(caught.value).splitlines()) == [
+    said = [
         "GET /api/v1/engine: with BY_ENGINE it must be SIGNED_IN and take claims, which the engine confirms",
         "GET /api/v1/for-nobody: say who may call it: roles=PUBLIC, SIGNED_IN, OFFICE or a frozenset of roles",
         "GET /api/v1/office: with BY_ENGINE it must be SIGNED_IN and take claims, which the engine confirms",
         "GET /api/v1/public: it is PUBLIC, so nobody need be calling: it cannot take caller",
         "GET /api/v1/without: say who may call it: roles=PUBLIC, SIGNED_IN, OFFICE or a frozenset of roles",
     ]
+    # Each is served under its application's name too.
+    assert sorted(str(caught.value).splitlines()) == sorted(
+        line.replace("/api/v1/", under) for line in said for under in ("/api/v1/", "/api/v1/careless/")
+    )
 
 
 def test_every_module_of_routes_is_served(server: Server) -> None:

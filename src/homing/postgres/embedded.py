@@ -226,6 +226,9 @@ def _start(cluster: Path, runner: _Runner) -> None:
     # A string in single quotes that holds a list in double quotes.
     quoted = '"' + str(folder).replace('"', '""').replace("'", "''") + '"'
     (cluster / "homing.conf").write_text(CONFIGURATION.format(socket_folder=quoted), encoding="utf-8")
+    # A base backup brings the lock of the socket of the server it was taken from, and PostgreSQL believes it as long as
+    # that process is listed. Nobody listens here: whoever starts holds start.lock.
+    (folder / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
     log = cluster / "start.log"
     log.unlink(missing_ok=True)
     answer = runner.run(

@@ -36,7 +36,7 @@ class Ready(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 @get("/health/live", roles=PUBLIC, of_node=True)
-async def get_live() -> Health:
+async def get_alive() -> Health:
     """The process answers."""
     return Health()
 
@@ -74,4 +74,4 @@ async def get_openapi(request: Request[Any, Any, Any]) -> RawJson:
     return RawJson(describe(request.app))
 
 
-ROUTES = [get_live, get_ready, get_metrics, get_openapi]
+ROUTES = [get_alive, get_ready, get_metrics, get_openapi]
