@@ -315,6 +315,7 @@ def test_the_schema_says_what_travels_and_what_may_be_written(scene: Scene) -> N
             "colour": "client_wins",
             "label": "function",
         },
+        "by_version": False,
     }
     columns = {column["name"]: column for column in good["columns"]}
     assert "secret" not in columns

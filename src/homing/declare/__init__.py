@@ -10,6 +10,7 @@ from homing.declare.edits import Edit, Refusal, Who
 from homing.declare.policies import (
     Policy,
     by_field,
+    by_version,
     client_wins,
     counter,
     furthest,
@@ -36,6 +37,7 @@ __all__ = [
     "Table",
     "Who",
     "by_field",
+    "by_version",
     "client_wins",
     "counter",
     "furthest",

@@ -59,6 +59,7 @@ class Table:
     extra: Mapping[str, Any]
     soft_delete: str | None
     on_ack: str | None
+    public: str | None
     place: Place
 
     @property
@@ -122,6 +123,7 @@ class App:
         soft_delete: str | None = None,
         resource_type: str | None = None,
         on_ack: str | None = None,
+        public: str | None = None,
     ) -> Table:
         """Declare a synced table.
 
@@ -136,6 +138,8 @@ class App:
         ``on_ack`` is a statement that is run when a device acks a token (parameters ``%(user)s``, ``%(device)s`` and
         ``%(snapshot)s``, a text: what ``pg_visible_in_snapshot(changed, %(snapshot)s::text::pg_snapshot)`` calls
         visible is on the device); the rows it touches count as synced.
+        ``public`` is a condition over the row's own columns: rows that everybody signed in may look at by REST and
+        refer to in what they write, although their device does not hold them (a listing too long for a phone).
         """
         schema, _, name = table.rpartition(".")
         declared = Table(
@@ -155,6 +159,7 @@ class App:
             extra=dict(extra or {}),
             soft_delete=soft_delete,
             on_ack=on_ack.strip().rstrip(";") if on_ack is not None else None,
+            public=public,
             place=_caller(),
         )
         self.tables.append(declared)

@@ -46,10 +46,11 @@ def merged_by(function: MergeFunction) -> Policy:
 
 @dataclass(frozen=True, slots=True)
 class FieldPolicies:
-    """A default and the exceptions to it."""
+    """A default and the exceptions to it. ``whole``: nothing is merged, see ``by_version``."""
 
     default: Policy = manual
     fields: Mapping[str, Policy] = field(default_factory=dict)
+    whole: bool = False
 
     def of(self, column: str) -> Policy:
         return self.fields.get(column, self.default)
@@ -58,3 +59,9 @@ class FieldPolicies:
 def by_field(default: Policy = manual, /, **fields: Policy) -> FieldPolicies:
     """Merge field by field: ``default`` for all but the named ones."""
     return FieldPolicies(default, fields)
+
+
+def by_version() -> FieldPolicies:
+    """Optimistic locking: an update is applied only on top of the version it was made on. Where somebody else changed
+    the row since, whichever fields, it is a conflict."""
+    return FieldPolicies(whole=True)

@@ -222,6 +222,9 @@ async def _bind_table(
             mistake(
                 f"scope {scope_key.scope!r}: the key {scope_key.expression!r} does not compare with held_by: {problem}"
             )
+    if table.public is not None:
+        condition = f"SELECT ({table.public}) IS TRUE FROM {table.name} LIMIT 0"
+        wrong += await _try_query(conn, table.place, f"table {table.name}: public", condition)
     for column, expression in table.fill.items():
         wrong += await _try_query(conn, table.place, f"table {table.name}: fill[{column!r}]", f"SELECT {expression}")
     for column, query in table.named.items():

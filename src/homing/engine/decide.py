@@ -177,6 +177,9 @@ def _decide_change(
             return Conflict("version_conflict", tuple(sorted(theirs)), base)
         return Delete()
     assert work.edited_at is not None
+    if table.declared.merge.whole and others:
+        differing = tuple(n for n, v in edit.values.items() if not _alike(table.columns[n], v, server.get(n)))
+        return Conflict("version_conflict", differing, base) if differing else Nothing(base=base)
     outcome = merge(
         table.columns,
         table.declared.merge,

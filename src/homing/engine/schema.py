@@ -37,6 +37,7 @@ def _table(table: BoundTable, role: str, bound: Bound) -> dict[str, Any]:
         "merge": {
             "default": policies.default.kind,
             "fields": {name: policy.kind for name, policy in policies.fields.items()},
+            "by_version": policies.whole,
         },
     }
 

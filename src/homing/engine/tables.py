@@ -124,6 +124,12 @@ class BoundTable:
         ]
         return sql.SQL("(({}) IS TRUE)").format(sql.SQL(" OR ").join(parts))
 
+    def seen_sql(self) -> sql.Composable:
+        """The same, or the row is public: what the user may look at and refer to."""
+        if self.declared.public is None:
+            return self.held_sql()
+        return sql.SQL("((({}) IS TRUE) OR {})").format(sql.SQL(self.declared.public), self.held_sql())
+
 
 def _template(template: str, value: sql.Composable) -> sql.Composable:
     filled = sql.SQL(template.replace("{0}", "{}").replace("{}", "{v}"))

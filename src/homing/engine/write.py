@@ -233,7 +233,7 @@ def _referred(group: Group, by_name: Mapping[str, BoundTable], alias: str | None
                 else sql.SQL("false"),
                 to=sql.Identifier(reference.to_column),
                 target=target.qualified,
-                held=target.held_sql(),
+                held=target.seen_sql(),
             )
         )
     return sql.SQL("({})").format(sql.SQL(" AND ").join(parts)) if parts else sql.SQL("true")

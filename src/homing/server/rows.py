@@ -27,8 +27,9 @@ async def read_rows(conn: Connection, table: BoundTable, ids: Sequence[UUID]) ->
 
 
 async def read_row(conn: Connection, table: BoundTable, caller: Caller, row_id: UUID) -> msgspec.Raw:
-    """One row that the caller holds. Raises Problem("not_found"), the same for absent and invisible."""
-    condition = sql.SQL("t.{key} = %(id)s AND {held}").format(key=sql.Identifier(table.key.name), held=table.held_sql())
+    """One row that the caller holds, or that is public. Raises Problem("not_found"), the same for absent and
+    invisible."""
+    condition = sql.SQL("t.{key} = %(id)s AND {held}").format(key=sql.Identifier(table.key.name), held=table.seen_sql())
     row = await (await conn.execute(_select(table, condition), {"id": row_id, "user": caller.user_id})).fetchone()
     if row is None:
         raise Problem("not_found")

@@ -1,0 +1,7 @@
+"""The marketplace: freelancers' profiles, jobs, proposals, saved jobs, messages, for phones and the web (spec 4)."""
+
+from homing.apps.marketplace.declaration import declare
+from homing.apps.marketplace.images import find_media
+from homing.apps.marketplace.routes import ROUTES
+
+__all__ = ["ROUTES", "declare", "find_media"]
