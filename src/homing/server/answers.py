@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from litestar.types import Receive, Scope, Send
@@ -13,11 +14,12 @@ class RawJson:
     A handler that is annotated ``-> RawJson`` names its answer for the API's page with ``answer=`` (see routing.py).
     """
 
-    __slots__ = ("body", "status")
+    __slots__ = ("body", "headers", "status")
 
-    def __init__(self, body: bytes, *, status: int = 200) -> None:
+    def __init__(self, body: bytes, *, status: int = 200, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
         self.body = body
         self.status = status
+        self.headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's shape
         start: Any = {
@@ -26,6 +28,7 @@ class RawJson:
             "headers": [
                 (b"content-type", b"application/json"),
                 (b"content-length", str(len(self.body)).encode()),
+                *self.headers,
             ],
         }
         await send(start)

@@ -3,6 +3,9 @@
 Every route of an application is at ``/api/v1/<app>/…``, always. At the plain ``/api/v1/…`` it is too, unless the server
 itself or an application named before it in the settings has the same method and address: what two applications both
 call ``/jobs`` never stops a start, and never changes its meaning by who was installed last (ADR 47).
+
+Addresses that a specification writes without the version (``/api/jobs/marketplace``) exist exactly so: an application
+names their handlers in ``SPEC_ROUTES``, with paths below ``/api`` (ADR 50).
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ from typing import Final
 from litestar import Router
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ControllerRouterHandler
+
+SPEC_PATH: Final = "/api"
 
 ALIAS: Final = "alias_of"
 """Key of a handler's ``opt``: it is the second address of a route that is served at the plain one too."""
@@ -36,6 +41,12 @@ def compose(own: Sequence[ControllerRouterHandler], modules: Mapping[str, Module
         handlers.append(Router(path=f"/{name}", route_handlers=plain, opt={ALIAS: name}))
         handlers.append(Router(path=f"/{name}", route_handlers=other))
     return handlers
+
+
+def spelled(modules: Mapping[str, ModuleType]) -> list[ControllerRouterHandler]:
+    """The handlers of addresses that are as a specification spells them, of all applications."""
+    found = [route for module in modules.values() for route in getattr(module, "SPEC_ROUTES", ())]
+    return [Router(path=SPEC_PATH, route_handlers=found)] if found else []
 
 
 def _addresses(handler: HTTPRouteHandler) -> set[tuple[str, str]]:
