@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -66,6 +66,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """VACUUM each week, and bloated indexes rebuilt each month. False: somebody else does it."""
     migrate_tenants: bool = False
     """Bring a tenant's schema up to date when it is first used. Otherwise: homing tenants migrate."""
+    payments: Literal["stripe", "sandbox", "off"] | None = None
+    """Through what clients pay. None: Stripe where its keys are set, the sandbox with the embedded server, else off."""
+    stripe_secret_key_file: Path | None = None
+    """A file with Stripe's secret key. ``{tenant}`` in its name stands for the tenant's."""
+    stripe_webhook_secret_file: Path | None = None
+    """A file with the secret that Stripe signs events with, as the key's."""
+    stripe_api_base: Text | None = None
+    """A server that speaks Stripe's API instead of Stripe's own: for tests."""
     limits: Limits = DEFAULT_LIMITS
 
     @classmethod
@@ -108,7 +116,7 @@ def _read_one(
 
 
 def _convert(value: str, kind: Any) -> Any:
-    if kind is Path:
+    if kind in (Path, Path | None):
         return Path(msgspec.convert(value, Text))
     if kind == tuple[str, ...]:
         return tuple(msgspec.convert([part.strip() for part in value.split(",")], list[Text]))

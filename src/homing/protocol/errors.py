@@ -139,6 +139,20 @@ CATALOGUE: dict[str, Code] = _catalogue(
         "A signed address that has expired or was altered: one answer for both. Ask for a new one.",
     ),
     Code(
+        "invalid_signature",
+        400,
+        "The signature does not fit",
+        A.STOP,
+        "A webhook whose signature is missing, wrong or too old: one answer for all. Nothing was looked at.",
+    ),
+    Code(
+        "payment_refused",
+        422,
+        "The gateway refused the payment",
+        A.STOP,
+        "The payment gateway does not take this payment; the detail is its own sentence. Nothing was paid.",
+    ),
+    Code(
         "too_slow",
         408,
         "The request came too slowly",

@@ -64,12 +64,18 @@ async def read(request: Request[Any, Any, Any], kind: type[T]) -> T:
     Raises Problem: unsupported_media_type, too_large, too_slow, invalid_json, duplicate_key, too_deep,
     invalid_envelope.
     """
+    return await decode(await read_bytes(request), kind, limits=request.app.state.limits)
+
+
+async def read_bytes(request: Request[Any, Any, Any]) -> bytes:
+    """The body as it was before it was compressed: for what is signed byte by byte; ``decode`` reads it then.
+
+    Raises Problem: unsupported_media_type, too_large, too_slow, invalid_json.
+    """
     limits: Limits = request.app.state.limits
     encoding = _check_headers(request.scope["headers"], limits.body_bytes_max)
     body = await _receive(request, limits)
-    if encoding is not None:
-        body = _decompress(body, encoding, limits.body_bytes_max)
-    return await decode(body, kind, limits=limits)
+    return body if encoding is None else _decompress(body, encoding, limits.body_bytes_max)
 
 
 async def decode(body: bytes, kind: type[T], *, limits: Limits) -> T:

@@ -2,6 +2,6 @@
 
 from homing.apps.marketplace.declaration import declare
 from homing.apps.marketplace.images import find_media
-from homing.apps.marketplace.routes import ROUTES
+from homing.apps.marketplace.routes import ROUTES, SPEC_ROUTES
 
-__all__ = ["ROUTES", "declare", "find_media"]
+__all__ = ["ROUTES", "SPEC_ROUTES", "declare", "find_media"]

@@ -1,0 +1,53 @@
+"""What a gateway is asked, and what it tells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+from uuid import UUID
+
+Status = Literal["created", "requires_payment", "processing", "failed", "canceled", "succeeded"]
+"""``created``: written down, the gateway has not answered yet. ``failed``: an attempt was declined; another may follow.
+By rank; ``succeeded`` is last because then money moved, whatever was said before."""
+
+SETTLED: frozenset[Status] = frozenset({"canceled", "succeeded"})
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What is to be paid: ``amount`` in the currency's minor units. ``payment`` is the row's id, and the key under
+    which the gateway creates at most one intent."""
+
+    payment: UUID
+    amount: int
+    currency: str
+    proposal: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A gateway's own row of the payment; ``gateway_id`` is None where it refused to make one. Whoever has the
+    ``client_secret`` may confirm it: it goes to the client who pays, and is stored nowhere."""
+
+    gateway_id: str | None
+    client_secret: str
+    status: Status
+
+
+class Gateway(Protocol):
+    """Both calls may take seconds, and raise Problem: unavailable (ask again), payment_refused."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def create(self, charge: Charge) -> Intent:
+        """The intent of this payment; the same one however often it is asked for."""
+        ...
+
+    async def find(self, gateway_id: str) -> Intent:
+        """An intent that was created before."""
+        ...
+
+    def webhook_secrets(self) -> tuple[str, ...]:
+        """What events may be signed with; several while one is replaced."""
+        ...
