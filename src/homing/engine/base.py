@@ -182,9 +182,11 @@ WITH wanted AS (
         -- of this life of the row: one that was deleted and made again counts its versions anew
         AND NOT EXISTS (SELECT FROM homing.history c WHERE c.table_id = {id} AND c.row_id = w.row_id
                         AND c.action = 'create' AND c.at > h.at)
+    -- of the item that made this version: another of its batch may have edited other fields, at another time
     LEFT JOIN LATERAL (
-        SELECT max(i.edited_at) AS edited_at FROM homing.sync_items i
-        WHERE i.batch_id = h.batch_id AND i.row_id = h.row_id AND i.status = 'ok'
+        SELECT i.edited_at FROM homing.sync_items i
+        WHERE i.batch_id = h.batch_id AND i.row_id = h.row_id AND i.status = 'ok' AND i.server_version = h.version
+        ORDER BY i.position LIMIT 1
     ) i ON true
 )
 SELECT w.n, {payload}::text,

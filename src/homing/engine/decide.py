@@ -13,7 +13,7 @@ from uuid import UUID
 
 from homing.declare import Edit, Refusal, Rights
 from homing.engine.base import Since, Standing, Wanted
-from homing.engine.items import Work, base_version, is_patch
+from homing.engine.items import EARLIEST, Work, base_version, is_patch
 from homing.engine.merge import Overlap, Theirs, merge
 from homing.engine.tables import BoundTable
 from homing.engine.values import same
@@ -144,15 +144,16 @@ def _decide_change(
         return Conflict("stale_epoch", tuple(edit.values), None)
     base: Mapping[str, Any] | None
     theirs: dict[str, Theirs] = {}
+    mine: set[str] = set()
     others = False
     if is_patch(item.base, item.action, item.client_version):
         base = server
     elif item.base is not None and item.base.row is not None:
         given = item.base.row
         base = {**server, **given}
-        assert work.edited_at is not None
+        # When that was, a row does not say: by time, the device's edit is the later one.
         theirs = {
-            name: Theirs(work.edited_at)
+            name: Theirs(EARLIEST)
             for name, column in table.columns.items()
             if name in given and not _alike(column, given[name], server.get(name))
         }
@@ -166,7 +167,12 @@ def _decide_change(
                 if entry.device is None or entry.device != device:
                     others = True
                     for name in entry.fields or ():
-                        theirs[name] = Theirs(entry.edited_at)
+                        # The latest of all: who overwrote a value knowingly did so after it, whatever their clock says.
+                        before = theirs.get(name)
+                        if before is None or before.edited_at < entry.edited_at:
+                            theirs[name] = Theirs(entry.edited_at)
+                else:
+                    mine.update(entry.fields or ())
             complete = len(found.entries) == standing.stored_version - need.base if need.seen is None else True
             if not complete:
                 base, others = None, True
@@ -188,6 +194,7 @@ def _decide_change(
         client=edit.values,
         theirs=theirs,
         edited_at=work.edited_at,
+        mine=mine,
     )
     if isinstance(outcome, Overlap):
         return Conflict("version_conflict", outcome.fields, base)

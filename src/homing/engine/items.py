@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
@@ -29,6 +29,9 @@ _item = msgspec.json.Decoder(Item)
 _text = msgspec.json.Decoder(str)
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)")
+
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+"""Where clocks that were never set begin. An edit that claims to be older is as old as that."""
 
 
 @dataclass(slots=True)
@@ -207,13 +210,14 @@ def _moment(text: str) -> datetime | None:
 
 def correct_times(works: Sequence[Work], offset: timedelta, now: datetime) -> None:
     """Times of edit by the server's clock: ``offset`` is server minus device. Nothing was edited after now, whatever a
-    device says; so no clock can win for ever."""
+    device says; so no clock can win for ever. And nothing before ``EARLIEST``."""
     for work in works:
         if work.edited_at is not None and work.edited_at is not now:
             try:
-                work.edited_at = min(work.edited_at + offset, now)
-            except OverflowError:
-                work.edited_at = now
+                corrected = work.edited_at.astimezone(UTC) + offset
+            except OverflowError:  # at one of the two ends of what a time can be
+                corrected = now if work.edited_at.year > EARLIEST.year else EARLIEST
+            work.edited_at = max(min(corrected, now), EARLIEST)
 
 
 def references(works: Sequence[Work]) -> set[str]:

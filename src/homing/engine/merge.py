@@ -4,6 +4,7 @@ Three rows are known: the *base* (what the device saw), the *server's* row now, 
 are only those it changed. Field by field:
 
 * the server's value is the client's already (and no counter), or only the client changed it: nothing to decide;
+* the client sends what it saw, as one does that sends whole rows: it changed nothing, and the server's value stays;
 * both changed it: the field *overlaps*, and its policy decides.
 
 One overlapping field with the policy ``manual`` makes the whole item a conflict: the fields of one edit were made
@@ -16,7 +17,7 @@ asked, so a chain of edits of one device never conflicts with itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -29,7 +30,7 @@ from homing.engine.values import same
 
 @dataclass(frozen=True, slots=True)
 class Theirs:
-    """A field that somebody else changed since the base, and when it was last edited (corrected time of edit)."""
+    """A field that somebody else changed since the base, and the latest corrected time at which it was edited."""
 
     edited_at: datetime
 
@@ -59,10 +60,12 @@ def merge(
     client: Mapping[str, Any],
     theirs: Mapping[str, Theirs],
     edited_at: datetime,
+    mine: Set[str] = frozenset(),
 ) -> Apply | Overlap:
     """Decide an edit. ``base`` is None where history no longer reaches back to it: then every differing field counts
-    as changed by both sides. ``client``: wire values of the fields the client changed; ``edited_at`` its corrected and
-    clamped time of edit."""
+    as changed by both sides. ``client``: wire values of the fields the client sends; ``edited_at`` its corrected and
+    clamped time of edit; ``mine`` the fields that the device itself changed since the base: sent as they were there,
+    they are taken back."""
     values: dict[str, Any] = {}
     decided: dict[str, str] = {}
     manual: list[str] = []
@@ -77,6 +80,8 @@ def merge(
             values[field] = ours
             continue
         before = None if base is None else base.get(field)
+        if base is not None and field not in mine and _unchanged(column, ours, before):
+            continue
         outcome = _decide(policy, base is not None, before, server.get(field), ours, theirs.get(field), edited_at)
         if isinstance(outcome, _Manual):
             manual.append(field)
@@ -109,7 +114,8 @@ def _decide(
         case "last_write_wins":
             if theirs is None:
                 return _MANUAL
-            return client if edited_at >= theirs.edited_at else server
+            # Spec 4: only the more recent of the two replaces what is there.
+            return client if edited_at > theirs.edited_at else server
         case "union":
             return _union(base if base_known else None, server, client)
         case "counter":
@@ -121,6 +127,13 @@ def _decide(
             return policy.function(base if base_known else None, server, client)
         case _ as never:
             assert_never(never)
+
+
+def _unchanged(column: Column, ours: Any, before: Any) -> bool:
+    try:
+        return same(column, ours, before)
+    except (TypeError, ValueError, ArithmeticError):
+        return False  # the device's idea of the row holds something the column never did
 
 
 def _union(base: Any, server: Any, client: Any) -> Any:

@@ -47,8 +47,9 @@ from homing.protocol.token import Token
 ATTEMPTS_MAX = 4
 """Times a batch is begun again after a deadlock or a failed group before the client is told to come back."""
 
-OFFSET_MAX = timedelta(days=3650 * 2)
-"""A device's clock may be off by this; beyond it the measurement itself is nonsense and is not used."""
+OFFSET_MAX = timedelta(days=36525)
+"""A device's clock may be off by this: one whose battery was empty says 1970. Beyond it the measurement itself is
+nonsense and is not used."""
 
 
 @dataclass(frozen=True, slots=True)
