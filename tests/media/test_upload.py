@@ -236,7 +236,8 @@ def test_two_devices_of_one_user_completing_one_upload(worker: Person, sign_in: 
     second = sign_in("wim", device_id="wims-tablet")
     place = presign(worker, resumable=True)
     answers = at_once(
-        lambda: httpx.put(place["upload_url"], content=PNG), lambda: httpx.put(place["upload_url"], content=PNG)
+        lambda: httpx.put(place["upload_url"], content=PNG, timeout=60),
+        lambda: httpx.put(place["upload_url"], content=PNG, timeout=60),
     )
     assert (200, None) in [(each.status_code, each.json().get("code")) for each in answers]
     assert {each.status_code for each in answers} <= {200, 409}

@@ -230,7 +230,6 @@ def test_it_ends_at_any_statement_of_a_push(bench: Bench, how: str, refused: boo
 @pytest.mark.parametrize("how", ["backend", "stop", pytest.param("first process", marks=pytest.mark.soak)])
 def test_who_listens_hears_of_what_is_written_afterwards(bench: Bench, postgres: Postgres, how: str) -> None:
     scene, reader = bench.device.scene, bench.device
-    scene.server.tenant.live.poll_seconds = 30  # so that only a hint can bring it in time
     listeners = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN %%homing_live%%'"
 
     def listener() -> int:
@@ -239,16 +238,21 @@ def test_who_listens_hears_of_what_is_written_afterwards(bench: Bench, postgres:
             raise psycopg.OperationalError("nobody listens yet")
         return int(found[0][0])
 
+    def push(title: str) -> str:
+        with bench.node.client() as http:
+            pusher = Pusher(scene.signed_in(reader), http)
+            return str(pusher.push(f"{title} {next(scene.numbers)}")["results"][0]["server_id"])
+
     with listening(reader) as live:
         live.current()
+        # From here on the pushing node knows that another one has listeners.
+        hear_of(reader, live, push(f"before {how}"))
+        scene.server.tenant.live.poll_seconds = 30  # so that only a hint can bring it in time
         before = when(listener)
         bench.blows[how](before)
         bench.mend()
         assert when(listener) != before
-        with bench.node.client() as http:
-            pusher = Pusher(scene.signed_in(reader), http)
-            found = pusher.push(f"after {how} {next(scene.numbers)}")["results"][0]["server_id"]
-        hear_of(reader, live, found)
+        hear_of(reader, live, push(f"after {how}"))
 
 
 def hear_of(reader: Caller, live: Listener, row: str) -> None:
