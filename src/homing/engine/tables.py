@@ -6,7 +6,7 @@ SQL only from here, and they come from the catalogue of the database, never from
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,17 +96,19 @@ class BoundTable:
         found = self.columns.get(column)
         return found is not None and not found.generated
 
-    def payload_columns(self, alias: str = "t") -> sql.Composable:
-        """The columns that travel, in order, in wire form: what ``row_to_json`` makes a payload of."""
+    def payload_columns(self, alias: str = "t", *, columns: Collection[str] | None = None) -> sql.Composable:
+        """The columns that travel (of ``columns``, where they are given), in order, in wire form: what ``row_to_json``
+        makes a payload of."""
         return sql.SQL(", ").join(
             sql.SQL("{} AS {}").format(self.read_sql(column, alias), sql.Identifier(column.name))
             for column in self.columns.values()
+            if columns is None or column.name in columns
         )
 
-    def payload_sql(self, alias: str = "t") -> sql.Composable:
+    def payload_sql(self, alias: str = "t", *, columns: Collection[str] | None = None) -> sql.Composable:
         """The row's payload as JSON, made by Postgres."""
         return sql.SQL("row_to_json((SELECT homing_payload FROM (SELECT {}) AS homing_payload))").format(
-            self.payload_columns(alias)
+            self.payload_columns(alias, columns=columns)
         )
 
     def read_sql(self, column: Column, alias: str = "t") -> sql.Composable:

@@ -188,6 +188,13 @@ CATALOGUE: dict[str, Code] = _catalogue(
         A.STOP,
         "Somebody resolved this conflict first; the answer names the winner.",
     ),
+    Code(
+        "precondition_failed",
+        412,
+        "Changed since",
+        A.STOP,
+        "The row is not of the version that If-Match names. The answer holds it as it is: look at it, then decide.",
+    ),
     Code("already_exists", 409, "Already exists", A.STOP, "Something with this name, code or key exists already."),
     Code(
         "state_conflict",

@@ -6,7 +6,7 @@ never travel are in neither.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -19,9 +19,12 @@ from homing.postgres.sql import Connection
 from homing.protocol.errors import Problem
 
 
-async def read_rows(conn: Connection, table: BoundTable, ids: Sequence[UUID]) -> dict[UUID, msgspec.Raw]:
-    """Rows by id, whoever may see them: the ids come from a query that asked."""
-    query = _select(table, sql.SQL("t.{} = ANY (%(ids)s)").format(sql.Identifier(table.key.name)))
+async def read_rows(
+    conn: Connection, table: BoundTable, ids: Sequence[UUID], *, columns: Collection[str] | None = None
+) -> dict[UUID, msgspec.Raw]:
+    """Rows by id, whoever may see them: the ids come from a query that asked. Of ``columns`` only, where they are
+    given; the others are not even read."""
+    query = _select(table, sql.SQL("t.{} = ANY (%(ids)s)").format(sql.Identifier(table.key.name)), columns)
     rows = await (await conn.execute(query, {"ids": list(ids)})).fetchall()
     return {key: with_member(payload, "server_version", version) for key, version, payload in rows}
 
@@ -43,11 +46,11 @@ def with_member(json_object: str | bytes | msgspec.Raw, name: str, value: Any) -
     return msgspec.Raw(b"%s,%s:%s}" % (text.rstrip()[:-1], msgspec.json.encode(name), msgspec.json.encode(value)))
 
 
-def _select(table: BoundTable, condition: sql.Composable) -> sql.Composed:
+def _select(table: BoundTable, condition: sql.Composable, columns: Collection[str] | None = None) -> sql.Composed:
     return sql.SQL("SELECT t.{key}, t.{version}, {payload}::text FROM {table} AS t WHERE {condition}").format(
         key=sql.Identifier(table.key.name),
         version=table.version_sql,
-        payload=table.payload_sql(),
+        payload=table.payload_sql(columns=columns),
         table=table.qualified,
         condition=condition,
     )

@@ -153,9 +153,7 @@ def test_a_proposal_is_locked_optimistically(cast: Cast) -> None:
     assert (result["status"], result["server_version"]) == ("ok", 3)
 
 
-def test_edits_of_one_profile_merge_and_the_server_s_counters_stay(
-    cast: Cast, new_person: SignIn, server: Server, settings: Any
-) -> None:
+def test_edits_of_one_profile_merge_and_the_server_s_counters_stay(cast: Cast, new_person: SignIn) -> None:
     fay, tablet = cast.fay, new_person(cast.fay.user["username"], device_id=f"{cast.fay.device_id}-tablet")
     profile = made(fay, item("profile", "create", name="Fay", skills=["Excel", "Travel"], total_earnings_cents=10**9))
     before = row(fay, "profile", profile)

@@ -11,8 +11,12 @@ from uuid import UUID
 
 from homing.declare import Edit, Who
 from homing.engine.caller import Caller
-from homing.media import MediaFile
+from homing.media import MediaFile, Store, verify_uploads
 from homing.postgres.sql import Connection, fetch_all, fetch_one, load
+from homing.protocol.errors import Problem
+
+TYPES = frozenset({"image/jpeg", "image/png", "image/webp", "image/gif", "image/avif", "image/heic"})
+"""What a picture may be. Whether the bytes are it, the upload was asked already."""
 
 
 async def must_be_own(conn: Connection, edits: Sequence[Edit], who: Who, *, column: str) -> None:
@@ -33,3 +37,26 @@ async def find_media(conn: Connection, caller: Caller, media_id: UUID) -> MediaF
     params = {"id": media_id, "user": caller.user_id, "office": caller.role == "OWNER"}
     row = await fetch_one(conn, load(__package__, "find_media"), params)
     return MediaFile(*row) if row is not None else None
+
+
+async def make_image(conn: Connection, store: Store, *, user: UUID, key: str) -> UUID:
+    """The image of a file that ``user`` uploaded; the same one for the same file.
+
+    Raises Problem: media_missing, unsupported_media_type, unavailable.
+    """
+    upload = (await verify_uploads(conn, store, user_id=user, keys=[key]))[key]
+    if upload is None:
+        raise Problem("media_missing")
+    if upload.content_type not in TYPES:
+        raise Problem("unsupported_media_type", f"A picture is one of {', '.join(sorted(TYPES))}.")
+    params = {
+        "user": user,
+        "key": upload.key,
+        "filename": upload.filename,
+        "content_type": upload.content_type,
+        "size_bytes": upload.size_bytes,
+    }
+    row = await fetch_one(conn, load(__package__, "insert_image"), params)
+    assert row is not None
+    found: UUID = row[0]
+    return found

@@ -1,8 +1,17 @@
-"""The routes of the marketplace, for web clients: the same rules as push, the same rows as pull."""
+"""The routes of the marketplace, for web clients and phones: the same rules as push, the same rows as pull."""
 
-from homing.apps.marketplace.routes import payments
+from homing.apps.marketplace.routes import images, jobs, messages, payments, profiles, proposals, saved_jobs
 
-ROUTES = (*payments.ROUTES,)
+ROUTES = (
+    *profiles.ROUTES,
+    *jobs.ROUTES,
+    *proposals.ROUTES,
+    *saved_jobs.ROUTES,
+    *messages.ROUTES,
+    *images.ROUTES,
+    *payments.ROUTES,
+)
+"""Under the base path."""
 
-SPEC_ROUTES = (*payments.SPEC_ROUTES,)
-"""As the specification spells them, below ``/api``."""
+SPEC_ROUTES = (*jobs.SPEC_ROUTES, *profiles.SPEC_ROUTES, *payments.SPEC_ROUTES)
+"""As spec 4 spells them, below ``/api``."""

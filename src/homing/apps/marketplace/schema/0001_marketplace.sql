@@ -82,14 +82,15 @@ CREATE TABLE marketplace.jobs (
     CONSTRAINT jobs_others CHECK (freelancer_id IS NULL OR freelancer_id <> client_id)
 );
 -- One index a list, each in the order in which lists are read (newest first, by keyset).
-CREATE INDEX jobs_listed ON marketplace.jobs (created_at DESC, id DESC) WHERE status = 'open';
+-- The listing's holds the budget too: however few jobs pay enough, only the index is read.
+CREATE INDEX jobs_listed ON marketplace.jobs (created_at DESC, id DESC)
+    INCLUDE (budget_kind, budget_min_cents, budget_max_cents) WHERE status = 'open';
 CREATE INDEX jobs_of_status ON marketplace.jobs (status, created_at DESC, id DESC);
 CREATE INDEX jobs_of_client ON marketplace.jobs (client_id, created_at DESC, id DESC);
 CREATE INDEX jobs_of_freelancer ON marketplace.jobs (freelancer_id, created_at DESC, id DESC)
     WHERE freelancer_id IS NOT NULL;
 CREATE INDEX jobs_words ON marketplace.jobs USING gin (to_tsvector('english', title || ' ' || description));
 CREATE INDEX jobs_skills ON marketplace.jobs USING gin (marketplace.folded(skills));
-CREATE INDEX jobs_budget_max ON marketplace.jobs (budget_max_cents) WHERE status = 'open';
 CREATE INDEX jobs_image ON marketplace.jobs (image_id) WHERE image_id IS NOT NULL;
 CREATE TRIGGER update_jobs_updated_at BEFORE UPDATE ON marketplace.jobs
     FOR EACH ROW EXECUTE FUNCTION homing.update_updated_at_column();

@@ -1,0 +1,105 @@
+"""Lists of the marketplace, a page at a time: places along one index, then what is shown of exactly those rows."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import msgspec
+from litestar.params import QueryParameter
+
+from homing.apps.marketplace.forms import PACKAGE, Form, show_jobs, show_messages, show_profiles, show_proposals
+from homing.apps.marketplace.rules import SKILLS_MAX
+from homing.engine.caller import Caller
+from homing.postgres.sql import Connection
+from homing.protocol.errors import Problem
+from homing.server.answers import RawJson
+from homing.server.listing import Query, find_places
+from homing.server.pages import Page, page_of, read_cursor
+from homing.server.tenant import Tenant
+
+LIMIT_LISTING = 20
+"""A screen of the market, as the spec's own request has it."""
+
+JobStatus = Literal["draft", "open", "in_progress", "completed", "cancelled"]
+ProposalStatus = Literal["submitted", "shortlisted", "accepted", "rejected", "withdrawn"]
+BudgetKind = Literal["fixed", "hourly"]
+Skills = Annotated[
+    str | None,
+    QueryParameter(min_length=1, max_length=1000, description="All of these, with commas between; capitals or not."),
+]
+Cents = Annotated[int | None, QueryParameter(ge=0, le=10**11, description="In cents.")]
+
+Show = Callable[[Connection, Sequence[UUID]], Awaitable[Mapping[UUID, msgspec.Raw]]]
+
+
+def query_of(name: str, params: Mapping[str, Any], filters: Sequence[str] = (), **always: Any) -> Query:
+    """The list ``name``, with the filters whose parameter is given and those named beside them; ``always`` are
+    parameters that belong to no filter."""
+    given = {name: value for name, value in params.items() if value is not None}
+    return Query(PACKAGE, name, frozenset(given) | frozenset(filters), {**given, **always})
+
+
+def skills_of(text: str | None) -> list[str] | None:
+    """``Excel, Notion`` as a list. Raises Problem("invalid_parameter")."""
+    if text is None:
+        return None
+    skills = [part.strip() for part in text.split(",")]
+    if not all(skills) or len(skills) > SKILLS_MAX:
+        raise Problem("invalid_parameter", f"skills: up to {SKILLS_MAX} names with commas between.")
+    return skills
+
+
+async def page_of_jobs(
+    tenant: Tenant, caller: Caller, query: Query, *, form: Form, after: str | None, limit: int
+) -> RawJson:
+    """One page of list_jobs. Raises Problem("invalid_parameter")."""
+
+    async def show(conn: Connection, ids: Sequence[UUID]) -> Mapping[UUID, msgspec.Raw]:
+        return await show_jobs(conn, tenant, ids, user=caller.user_id, form=form)
+
+    return await listed(tenant, caller, query, show, after=after, limit=limit)
+
+
+async def page_of_profiles(
+    tenant: Tenant, caller: Caller, query: Query, *, form: Form, after: str | None, limit: int
+) -> RawJson:
+    """One page of list_profiles. Raises Problem("invalid_parameter")."""
+
+    async def show(conn: Connection, ids: Sequence[UUID]) -> Mapping[UUID, msgspec.Raw]:
+        return await show_profiles(conn, tenant, ids, form=form)
+
+    return await listed(tenant, caller, query, show, after=after, limit=limit)
+
+
+async def page_of_proposals(
+    tenant: Tenant, caller: Caller, query: Query, *, form: Form, after: str | None, limit: int
+) -> RawJson:
+    """One page of list_proposals. Raises Problem("invalid_parameter")."""
+
+    async def show(conn: Connection, ids: Sequence[UUID]) -> Mapping[UUID, msgspec.Raw]:
+        return await show_proposals(conn, tenant, ids, form=form)
+
+    return await listed(tenant, caller, query, show, after=after, limit=limit)
+
+
+async def page_of_messages(tenant: Tenant, caller: Caller, query: Query, *, after: str | None, limit: int) -> RawJson:
+    """One page of list_messages. Raises Problem("invalid_parameter")."""
+
+    async def show(conn: Connection, ids: Sequence[UUID]) -> Mapping[UUID, msgspec.Raw]:
+        return await show_messages(conn, tenant, ids)
+
+    return await listed(tenant, caller, query, show, after=after, limit=limit)
+
+
+async def listed(tenant: Tenant, caller: Caller, query: Query, show: Show, *, after: str | None, limit: int) -> RawJson:
+    """A page of ``query``, each row as ``show`` has it. Raises Problem("invalid_parameter")."""
+    place = read_cursor(after, tuple[str, UUID])
+    async with tenant.database.transaction(actor=str(caller.user_id)) as conn:
+        found = await find_places(conn, query, after=place, limit=limit + 1)
+        page = page_of(found, limit=limit, place=lambda place: place)
+        ids = [row_id for _, row_id in page.items]
+        shown = await show(conn, ids)
+    items = [shown[row_id] for row_id in ids if row_id in shown]
+    return RawJson(msgspec.json.encode(Page(items, page.next)))
