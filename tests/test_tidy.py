@@ -17,7 +17,7 @@ HOUSE = [
     for path in sorted((ROOT / folder).rglob("*"))
     if path.is_file()
     and path.suffix in TEXT
-    and not {"__pycache__", "node_modules"} & set(path.parts)
+    and not {"__pycache__", "node_modules", "vendor"} & set(path.parts)
     and not any(part.endswith(".egg-info") for part in path.parts)
 ] + [path for path in sorted(ROOT.iterdir()) if path.is_file() and path.suffix in TEXT and path.name != ".git"]
 MODULES = [path for path in HOUSE if path.suffix == ".py"]

@@ -15,7 +15,7 @@ from litestar.types import Scope
 
 from homing.engine.caller import Caller, Claims
 from homing.protocol.errors import Problem
-from homing.server.composing import compose, spelled
+from homing.server.composing import compose, find_console, spelled
 from homing.server.edge import Edge
 from homing.server.live_socket import Sockets
 from homing.server.metrics import Metrics
@@ -62,7 +62,12 @@ def create_app(node: Node) -> Litestar:
         # query, and pyproject.toml asks for Litestar 2.
         warnings.simplefilter("ignore", LitestarDeprecationWarning)
         app = Application(
-            route_handlers=[*ROOT_ROUTES, *spelled(node.modules), Router(path=BASE_PATH, route_handlers=handlers)],
+            route_handlers=[
+                *ROOT_ROUTES,
+                *spelled(node.modules),
+                Router(path=BASE_PATH, route_handlers=handlers),
+                *find_console(),
+            ],
             dependencies={
                 "tenant": Provide(_tenant, sync_to_thread=False),
                 "node": Provide(_node, sync_to_thread=False),

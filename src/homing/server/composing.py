@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
 from types import ModuleType
 from typing import Final
 
@@ -47,6 +48,12 @@ def spelled(modules: Mapping[str, ModuleType]) -> list[ControllerRouterHandler]:
     """The handlers of addresses that are as a specification spells them, of all applications."""
     found = [route for module in modules.values() for route in getattr(module, "SPEC_ROUTES", ())]
     return [Router(path=SPEC_PATH, route_handlers=found)] if found else []
+
+
+def find_console() -> list[ControllerRouterHandler]:
+    """The console's pages. Found by name, as applications are: they are written against the server."""
+    routers: list[ControllerRouterHandler] = import_module("homing.console").ROUTES
+    return routers
 
 
 def _addresses(handler: HTTPRouteHandler) -> set[tuple[str, str]]:

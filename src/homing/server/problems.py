@@ -50,14 +50,19 @@ def on_problem(_: Request[Any, Any, Any], problem: Problem) -> Response[bytes]:
 
 def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     """What Litestar itself refuses."""
+    if error.status_code >= 500:
+        return on_exception(request, error)
     headers = {name.lower(): value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
+    return _response(problem_of(request, error), headers)
+
+
+def problem_of(request: Request[Any, Any, Any], error: HTTPException) -> Problem:
+    """What Litestar itself refuses, with its code here."""
     if isinstance(error, ValidationException):
-        return _response(Problem("invalid_parameter", _what_is_wrong(request, error)), headers)
+        return Problem("invalid_parameter", _what_is_wrong(request, error))
     if error.status_code in _BY_STATUS:
-        return _response(Problem(_BY_STATUS[error.status_code]), headers)
-    if error.status_code < 500:
-        return _response(Problem("invalid_parameter", "The request is not valid."), headers)
-    return on_exception(request, error)
+        return Problem(_BY_STATUS[error.status_code])
+    return Problem("invalid_parameter", "The request is not valid.")
 
 
 def on_exception(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

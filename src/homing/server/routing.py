@@ -13,6 +13,8 @@ A handler says, as keyword arguments of Litestar's decorators:
 ``any_query``  it reads the query itself (signed addresses); otherwise only declared parameters are accepted, once each.
 ``reads``      it writes nothing that syncs, although its method is not GET, or the engine tells of it (push).
 ``of_node``    it is about the process, not about a tenant: it gets the default one, wherever the request was sent.
+``console``    a page of the console, not of the API: whoever calls is known by the console's cookie instead of an
+               access token, and no list of the API's routes has it.
 
 Handlers that want to know who is calling take ``caller``, with BY_ENGINE ``claims``.
 
@@ -35,6 +37,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from homing.accounts.access import read_access
 from homing.accounts.caller import require_caller, require_person
+from homing.accounts.cookies import find_cookie, read_cookie
 from homing.accounts.renewal import names_unknown_key
 from homing.accounts.users import OWNER
 from homing.engine.caller import Caller, Claims
@@ -42,6 +45,7 @@ from homing.protocol.errors import Problem
 from homing.server.composing import ALIAS
 from homing.server.node import Node
 from homing.server.tenant import Tenant
+from homing.settings import Settings
 from homing.tenants.choose import HEADER, audience_of, choose, place_of
 
 
@@ -106,13 +110,15 @@ class Route:
         return f"{self.method} {self.path}"
 
 
-def routes_of(app: Litestar, *, aliases: bool = False) -> Iterator[Route]:
+def routes_of(app: Litestar, *, aliases: bool = False, console: bool = False) -> Iterator[Route]:
     """Every declared route. OPTIONS, which Litestar answers by itself with Allow, is not one; the second addresses of
-    applications' routes (``composing``) are only with ``aliases``."""
+    applications' routes (``composing``) are only with ``aliases``, the console's pages only with ``console``."""
     for route in app.routes:
         if not isinstance(route, HTTPRoute):
             continue
         for method, (handler, parameters) in sorted(route.route_handler_map.items()):
+            if "console" in handler.opt and not console:
+                continue
             if method != "OPTIONS" and (aliases or ALIAS not in handler.opt):
                 query = frozenset(parameter.field_alias for parameter in parameters.expected_query_params)
                 yield Route(method, route.path_format, handler, query)
@@ -125,7 +131,7 @@ def check_routes(app: Litestar) -> None:
     """
     mistakes = []
     methods: dict[str, list[str]] = {}
-    for route in routes_of(app, aliases=True):
+    for route in routes_of(app, aliases=True, console=True):
         opt = route.handler.opt
         roles, confirmed = opt.get("roles"), opt.setdefault("confirmed", WITH_DEVICE)
         takes = {"caller", "claims"} & set(route.handler.parsed_fn_signature.parameters)
@@ -171,6 +177,8 @@ class Gate:
             elif name == _HEADER:
                 named = value if named is None else named + b", " + value  # said twice, it is no tenant's name
         node = self._node
+        if handler.opt.get("console"):
+            access = find_cookie(scope["headers"], secure=is_secure(node.settings, scope))
         if handler.opt.get("any_query") and named is None:
             named = _tenant_of_link(scope["query_string"])
         if (named is None and not node.directory.entries) or handler.opt.get("of_node"):
@@ -182,7 +190,8 @@ class Gate:
             if roles is PUBLIC:
                 raise Problem("not_found")
             # What a token gets that is not good here, whether or not there is such a tenant.
-            bearer_of(access)
+            if not handler.opt.get("console"):
+                bearer_of(access)
             raise Problem("unauthenticated")
         async with node.lease(chosen) as tenant:
             await self._let_in(tenant, access, accept, scope, receive, send)
@@ -196,13 +205,14 @@ class Gate:
         found: dict[str, Any] = scope  # type: ignore[assignment]
         found[TENANT_KEY] = tenant
         if roles is not PUBLIC:
+            read = read_cookie_claims if opt.get("console") else read_claims
             try:
-                claims = read_claims(tenant, access)
+                claims = read(tenant, access)
             except Problem:
                 # Perhaps another node made a key since this one read them.
                 if access is None or not names_unknown_key(tenant.keys, access) or not await tenant.renew_keys():
                     raise
-                claims = read_claims(tenant, access)
+                claims = read(tenant, access)
             found[CLAIMS_KEY] = claims
             if opt["confirmed"] is not BY_ENGINE:
                 found[CALLER_KEY] = await _confirm(tenant, claims, roles, opt["confirmed"])
@@ -237,6 +247,16 @@ async def _say_allowed(methods: str, send: Send) -> None:
 def read_claims(tenant: Tenant, authorization: bytes | None) -> Claims:
     """What the request's access token says. Raises Problem("unauthenticated")."""
     return read_access(tenant.keys, bearer_of(authorization), tenant=tenant.name, now=tenant.clock())
+
+
+def read_cookie_claims(tenant: Tenant, value: bytes | None) -> Claims:
+    """What the console's cookie says. Raises Problem("unauthenticated")."""
+    return read_cookie(tenant.keys, value, tenant=tenant.name, now=tenant.clock())
+
+
+def is_secure(settings: Settings, scope: Scope) -> bool:
+    """Whether the browser reached us by https, perhaps through a proxy that took it off."""
+    return scope["scheme"] == "https" or (settings.base_url or "").startswith("https:")
 
 
 def bearer_of(authorization: bytes | None) -> str:

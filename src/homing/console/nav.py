@@ -1,0 +1,51 @@
+"""The side navigation: its sections and entries, and who sees which."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from homing.server.routing import OFFICE, SIGNED_IN, Roles
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """``icon`` is a symbol of static/icons.svg; ``key``: ``g`` and then this letter goes there; ``app``: only where the
+    server has this application."""
+
+    label: str
+    href: str
+    icon: str
+    roles: Roles = OFFICE
+    key: str | None = None
+    app: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    label: str | None
+    entries: tuple[Entry, ...]
+
+
+SECTIONS = (
+    Section(None, (Entry("Overview", "/console/overview", "layout-dashboard", key="o"),)),
+    Section(
+        "Administration",
+        (Entry("Users", "/console/users", "users", key="u"),),
+    ),
+)
+
+
+def sections_for(role: str, apps: set[str]) -> list[Section]:
+    """What somebody of this role sees on a server with these applications."""
+    found = []
+    for section in SECTIONS:
+        entries = tuple(
+            entry for entry in section.entries if may_see(entry, role) and (entry.app is None or entry.app in apps)
+        )
+        if entries:
+            found.append(Section(section.label, entries))
+    return found
+
+
+def may_see(entry: Entry, role: str) -> bool:
+    return entry.roles is SIGNED_IN or (isinstance(entry.roles, frozenset) and role in entry.roles)
