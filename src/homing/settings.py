@@ -43,6 +43,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     apps: tuple[str, ...] = ("fieldwork",)
     media_url: Text | None = None
     """An object store (``s3://bucket/prefix``). None: the folder ``data_dir/media``."""
+    media_keep_metadata: bool = False
+    """Give images to others with what the camera wrote into them, the place too, where an upload does not say."""
     access_token_seconds: Annotated[int, Meta(ge=30, le=3600)] = 600
     """At most an hour: an access token cannot be taken back, only its session."""
     refresh_token_days: Count = 60

@@ -49,7 +49,7 @@ def test_whoever_holds_the_row_gets_the_file(worker: Person, owner: Person, medi
         }
 
 
-def test_only_originals_exist_and_are_what_every_variant_gets(worker: Person, media_id: str) -> None:
+def test_what_is_not_made_yet_is_answered_with_the_original(worker: Person, media_id: str) -> None:
     for variant in ("thumb", "medium", "original"):
         assert httpx.get(address(worker, media_id, f"?variant={variant}")).content == PNG
     wrong = worker.http.get(f"/api/v1/mobile/media/{media_id}?variant=huge")

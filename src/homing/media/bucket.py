@@ -97,6 +97,12 @@ class Bucket:
             await self._remove([_incoming(key)])
             return found
 
+    async def put(self, key: str, data: bytes, promise: Promise) -> None:
+        async def once() -> AsyncIterator[bytes]:
+            yield data
+
+        await self.write(_file(key), once(), promise)
+
     async def size(self, key: str) -> int | None:
         return await self._size(_file(key))
 

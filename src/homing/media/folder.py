@@ -70,6 +70,14 @@ class Folder:
             promise.insist(measured)
         return measured
 
+    async def put(self, key: str, data: bytes, promise: Promise) -> None:
+        part = await self.begin(key)
+        try:
+            await part.write(data)
+            await part.finish(promise)
+        finally:
+            await part.close()
+
     async def size(self, key: str) -> int | None:
         return await asyncio.to_thread(_size, self._file(key))
 

@@ -20,6 +20,8 @@ from homing.protocol.errors import Problem
 class PresignRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """``size_bytes`` and ``sha256`` (hex), where given, are promises that the upload must keep.
 
+    ``keep_metadata``: others get the image with everything the camera wrote into it, also the place where it was
+    taken; left out, the server's setting decides.
     ``resumable`` asks for an upload that can go on after a cut, also where the store takes files directly.
     ``key`` instead of all others asks for a new address for an upload that was begun.
     """
@@ -28,6 +30,7 @@ class PresignRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     content_type: str | None = None
     size_bytes: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None = None
     sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-fA-F]{64}$")] | None = None
+    keep_metadata: bool | None = None
     resumable: bool = False
     key: str | None = None
 
@@ -53,11 +56,15 @@ async def presign(
     request: PresignRequest,
     base_url: str,
     begun_max: int,
+    keep_metadata: bool,
     now: datetime,
 ) -> PresignAnswer:
     """Raises Problem: invalid_envelope, too_large, rate_limited; for a ``key``: not_found, state_conflict."""
     if request.key is None:
-        key, content_type = await _begin(db, store, caller=caller, request=request, begun_max=begun_max, now=now)
+        keep = keep_metadata if request.keep_metadata is None else request.keep_metadata
+        key, content_type = await _begin(
+            db, store, caller=caller, request=request, begun_max=begun_max, keep_metadata=keep, now=now
+        )
     else:
         key, content_type = await _find_begun(db, caller=caller, request=request)
     direct = None if request.resumable else store.direct
@@ -78,7 +85,14 @@ async def presign(
 
 
 async def _begin(
-    db: Database, store: Store, *, caller: Caller, request: PresignRequest, begun_max: int, now: datetime
+    db: Database,
+    store: Store,
+    *,
+    caller: Caller,
+    request: PresignRequest,
+    begun_max: int,
+    keep_metadata: bool,
+    now: datetime,
 ) -> tuple[str, str]:
     if request.filename is None or request.content_type is None:
         raise Problem("invalid_envelope", "filename and content_type are needed.")
@@ -93,6 +107,7 @@ async def _begin(
         "content_type": content_type,
         "size_bytes": request.size_bytes,
         "sha256": None if request.sha256 is None else bytes.fromhex(request.sha256),
+        "keep_metadata": keep_metadata,
         "begun_max": begun_max,
     }
     async with db.connection() as conn:

@@ -103,6 +103,9 @@ class Store(Protocol):
         where the file breaks the promise.
         """
 
+    async def put(self, key: str, data: bytes, promise: Promise) -> None:
+        """A settled file that this server made itself, under a key that is new. Raises Problem("storage_full")."""
+
     async def size(self, key: str) -> int | None:
         """Bytes of a settled file (in a folder: of a whole one); None where there is none."""
 

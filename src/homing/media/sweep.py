@@ -4,7 +4,7 @@ Never a file that a row names, however close the race: the upload's row is delet
 the database decides. Where a row names the file, its foreign key refuses. Where one is just being written, either it
 holds the lock and the delete waits for it, or the delete holds it and the writer then finds the upload missing, which
 it can tell its client. Only then the file goes, and the transaction commits last: a crash in between leaves a row
-without a file, which the next sweep removes, never a file without a row.
+without a file, which the next sweep removes, never a file without a row. The variants of an image go with it.
 """
 
 from __future__ import annotations
@@ -56,8 +56,13 @@ async def _read_orphans(db: Database, before: datetime) -> list[str]:
 
 
 async def _sweep_one(db: Database, store: Store, *, key: str, before: datetime) -> int:
+    orphan = {"key": key, "before": before}
     async with db.transaction() as conn:
-        deleted = await execute(conn, load("homing.media", "delete_orphan"), {"key": key, "before": before})
+        if await execute(conn, load("homing.media", "lock_orphan"), orphan) == 0:
+            return 0
+        variants = await fetch_all(conn, load("homing.media", "delete_variants"), orphan)
+        deleted = await execute(conn, load("homing.media", "delete_orphan"), orphan)
         if deleted:
-            await store.delete(key)
+            for (each,) in [(key,), *variants]:
+                await store.delete(each)
     return deleted

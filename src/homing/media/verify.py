@@ -13,6 +13,7 @@ from datetime import datetime
 from uuid import UUID
 
 from homing.engine.caller import Caller
+from homing.media import variants
 from homing.media.promise import Found, Promise
 from homing.media.store import KEY, Store
 from homing.postgres.database import Database
@@ -131,6 +132,12 @@ async def _settle(conn: Connection, store: Store, row: _Row, *, measured: Found 
     found = await store.settle(row.key, promise, measured=measured)
     if found is None:
         return None
-    measured_row = {"key": row.key, "size": found.size, "sha256": found.sha256}
-    (completed_at,) = (await fetch_all(conn, load("homing.media", "complete_upload"), measured_row))[0]
+    measured_row = {
+        "key": row.key,
+        "size": found.size,
+        "sha256": found.sha256,
+        "image": variants.is_image(row.content_type),
+        "task": variants.TASK,
+    }
+    completed_at, _ = (await fetch_all(conn, load("homing.media", "complete_upload"), measured_row))[0]
     return Upload(row.key, row.filename, row.content_type, found.size, found.sha256, completed_at)

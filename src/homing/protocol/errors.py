@@ -125,6 +125,14 @@ CATALOGUE: dict[str, Code] = _catalogue(
         "The file's size, type or SHA-256 is not what presign was told; nothing of it is kept. Send the right file.",
     ),
     Code(
+        "image_broken",
+        422,
+        "The image cannot be used",
+        A.STOP,
+        "The file is an image by its type, but it cannot be read, or is too large to be: there are no variants of it. "
+        "The detail says what is wrong. Take it again, or send it as something else.",
+    ),
+    Code(
         "range_not_satisfiable",
         416,
         "No such range",

@@ -33,6 +33,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Uploads one user may have begun and not finished: a month of photos, and an end to filling disks with parts."""
     media_stall_seconds_max: int = 60
     """Seconds an upload's sender may say nothing. Then it is told to go on later, and its memory is free."""
+    media_pixels_max: int = 50_000_000
+    """Pixels of an image of which variants are made: more than phones take, and no file that unpacks to gigabytes."""
+    media_image_bytes_max: int = 64 * 2**20
+    """Bytes of such an image's file: it is read whole, next to others."""
     enrolments_open_max: int = 1000
     """Enrolment tokens of one maker that may wait to be used: a large team's phones on one day, and an end to a stolen
     login that makes more."""

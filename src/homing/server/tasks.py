@@ -8,6 +8,7 @@ from datetime import timedelta
 from types import ModuleType
 
 from homing.jobs import Job, Task
+from homing.media.variants import TASK, Bounds, make_variants
 from homing.server import upkeep
 from homing.server.daily import daily_round
 from homing.server.tenant import Tenant
@@ -20,6 +21,12 @@ async def _daily(tenant: Tenant, _: Job) -> None:
     log.info("daily round of tenant %s: %s", tenant.name, await daily_round(tenant))
 
 
+async def _images(tenant: Tenant, job: Job) -> None:
+    limits = tenant.settings.limits
+    bounds = Bounds(pixels_max=limits.media_pixels_max, bytes_max=limits.media_image_bytes_max)
+    await make_variants(tenant.engine.owner, tenant.store, key=job.args["key"], bounds=bounds, now=tenant.clock())
+
+
 async def _vacuum(tenant: Tenant, _: Job) -> None:
     await upkeep.vacuum(tenant.engine.owner)
 
@@ -30,13 +37,14 @@ async def _reindex(tenant: Tenant, _: Job) -> None:
 
 
 DAILY = Task(name="homing.daily", run=_daily, every=timedelta(days=1), seconds=1800, tries=20)
+IMAGES = Task(name=TASK, run=_images, seconds=600, tries=12)
 VACUUM = Task(name="homing.vacuum", run=_vacuum, every=timedelta(days=7), seconds=4 * 3600, tries=3)
 REINDEX = Task(name="homing.reindex", run=_reindex, every=timedelta(days=30), seconds=8 * 3600, tries=3)
 
 
 def tasks_of(settings: Settings, modules: Mapping[str, ModuleType]) -> list[Task[Tenant]]:
     """Every kind of job there is for a tenant with these applications."""
-    found: list[Task[Tenant]] = [DAILY]
+    found: list[Task[Tenant]] = [DAILY, IMAGES]
     if settings.maintenance:
         found += [VACUUM, REINDEX]
     for module in modules.values():

@@ -25,7 +25,7 @@ def upload(person, filename: str = "nest.png", body: bytes = PNG, *, send: bool 
     return str(begun["key"])
 
 
-def test_a_photo_travels_from_the_phone_to_its_team(owner, worker, new_person) -> None:
+def test_a_photo_travels_from_the_phone_to_its_team(owner, worker, new_person, do_jobs) -> None:
     publish_form(owner)
     ben, eve = new_person("ben", device_id="bens-phone"), new_person("eve")
     team = make_team(owner, "Dream", worker, ben)
@@ -52,6 +52,7 @@ def test_a_photo_travels_from_the_phone_to_its_team(owner, worker, new_person) -
     }
     shown = ok(ben.http.get(f"/api/v1/submissions/{made['server_id']}"))["media"]
     assert shown == [{**photo, "server_version": 1}]
+    do_jobs()  # nobody but Wim and the office gets a photo before its metadata are gone
     found = ben.http.get(f"/api/v1/mobile/media/{photo['id']}", follow_redirects=True)
     assert (found.status_code, found.content) == (200, PNG)
     absent = problem(eve.http.get(f"/api/v1/mobile/media/{uuid4()}"), 404, "not_found")

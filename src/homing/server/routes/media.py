@@ -17,7 +17,15 @@ from litestar.response import Redirect, Stream
 
 from homing.engine.caller import Caller
 from homing.media import MediaOwner, upload
-from homing.media.download import Variant, deliver, find_file, signed_download
+from homing.media.download import (
+    Variant,
+    VariantsAnswer,
+    deliver,
+    find_file,
+    find_variant,
+    list_variants,
+    signed_download,
+)
 from homing.media.links import DOWNLOAD_PATH, UPLOAD_PATH, checked_key
 from homing.media.presign import PresignAnswer, PresignRequest, presign
 from homing.media.sniff import CHECKED_TYPES
@@ -71,6 +79,7 @@ async def presign_upload(request: Asked, tenant: Tenant, caller: Caller) -> Pres
         request=await read(request, PresignRequest),
         base_url=_base_url(tenant, request),
         begun_max=tenant.settings.limits.media_begun_max,
+        keep_metadata=tenant.settings.media_keep_metadata,
         now=tenant.clock(),
     )
     answer.upload_url = _of_tenant(tenant, answer.upload_url)
@@ -98,14 +107,25 @@ async def fetch(
     tenant: Tenant,
     caller: Caller,
     media_id: FromPath[UUID],
-    variant: FromQuery[Variant] = "original",  # noqa: ARG001 - checked, and answered with the original: see Variant
+    variant: FromQuery[Variant] = "original",
 ) -> Redirect:
-    """Redirect to a short-lived address of the file. Variants are answered with the original in this version."""
+    """Redirect to a short-lived address of the file; of an image, of its variant in a format that Accept names."""
     file = await find_file(tenant.database, _owners(tenant), caller=caller, media_id=media_id)
+    file = await find_variant(
+        tenant.database, file, caller=caller, variant=variant, accept=request.headers.get("Accept")
+    )
     url = await signed_download(
         tenant.store, file, secrets=_secrets(tenant), base_url=_base_url(tenant, request), now=tenant.clock()
     )
-    return Redirect(_of_tenant(tenant, url), status_code=307, headers={"Cache-Control": "no-store"})
+    headers = {"Cache-Control": "no-store", "Vary": "Accept"}
+    return Redirect(_of_tenant(tenant, url), status_code=307, headers=headers)
+
+
+@get("/mobile/media/{media_id:uuid}/variants", roles=SIGNED_IN)
+async def get_variants(tenant: Tenant, caller: Caller, media_id: FromPath[UUID]) -> VariantsAnswer:
+    """Which variants of an image there are, or why there are none."""
+    file = await find_file(tenant.database, _owners(tenant), caller=caller, media_id=media_id)
+    return await list_variants(tenant.database, file)
 
 
 @put(UPLOADS, status_code=200, roles=PUBLIC, any_query=True, answer=UploadAnswer)
@@ -146,7 +166,7 @@ async def download(request: Asked, tenant: Tenant, key: FromPath[Path]) -> Strea
     return Stream(found.content, status_code=found.status, headers=found.headers, media_type=query["content_type"])
 
 
-ROUTES = (presign_upload, complete_upload, fetch, put_upload, patch_upload, head_upload, download)
+ROUTES = (presign_upload, complete_upload, fetch, get_variants, put_upload, patch_upload, head_upload, download)
 
 
 async def _receive(request: Asked, tenant: Tenant, key: Path, *, offset: int | None) -> Response[UploadAnswer | None]:
