@@ -14,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 ONLY ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo scenario test check lint format soak bench mutants lock clean
+.PHONY: help demo scenario test check lint format soak bench mutants screenshots lock clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -49,6 +49,9 @@ bench: $(VENV)/.develop ## raw PostgreSQL, a thin server and Homing, measured in
 
 mutants: $(VENV)/.develop ## break the engine on purpose; every break must be caught
 	$(BIN)/python -m tests.mutants
+
+screenshots: $(VENV)/.develop ## pictures of the console's pages in both themes, into docs/images
+	$(BIN)/python -m tests.console.screenshots
 
 lock: $(VENV)/.develop ## resolve the lock files again from pyproject.toml
 	$(COMPILE) --upgrade --extra build --extra demo --output-file requirements.txt

@@ -1,0 +1,100 @@
+"""Pictures of the console's pages in both themes, for the README, the docs, and to be looked at: ``make screenshots``.
+
+    python -m tests.console.screenshots [part of a name …] [--to docs/images]
+
+The server is the demo's, with the demo's data and what ``scene.py`` adds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from playwright.sync_api import Browser, sync_playwright
+
+from homing.cli._demo import sample
+from homing.cli._demo.office import OFFICE, PASSWORD, ensure_office
+from homing.cli._demo.serving import serving
+from homing.cli.demo import APPS
+from homing.server.tenant import Tenant
+from homing.settings import Settings
+from tests.console.scene import Scene, play
+from tests.fixtures.browser import ARGUMENTS
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A page: the picture's name, its address (with places of the scene in braces), and how it is looked at. ``press``:
+    keys pressed first; ``width``: of the window."""
+
+    name: str
+    address: str
+    login: str | None = OFFICE
+    press: tuple[str, ...] = ()
+    width: int = 1360
+    height: int = 850
+
+
+SHOTS = (
+    Shot("sign-in", "/console/sign-in", login=None),
+    Shot("overview", "/console/overview"),
+    Shot("overview-phone", "/console/overview", width=390, height=844),
+    Shot("users", "/console/users"),
+    Shot("go-to", "/console/users", press=("Control+k",)),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--to", type=Path, default=Path("docs/images"))
+    given = parser.parse_args()
+    path = shutil.which("chromium")
+    if path is None:
+        sys.exit("There is no Chromium; on Debian: apt-get install chromium")
+    given.to.mkdir(parents=True, exist_ok=True)
+    wanted = [shot for shot in SHOTS if not given.names or any(name in shot.name for name in given.names)]
+
+    async def prepare(tenant: Tenant) -> None:
+        await ensure_office(tenant)
+
+    with TemporaryDirectory(prefix="homing-pictures-") as folder:
+        settings = Settings(data_dir=Path(folder), port=0, apps=APPS)
+        with serving(settings, prepare) as url:
+            sample.fill(url)
+            scene = play(url)
+            with sync_playwright() as playwright:
+                browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+                for theme in ("light", "dark"):
+                    draw(browser, url, scene, wanted, theme, given.to)
+                browser.close()
+
+
+def draw(browser: Browser, url: str, scene: Scene, shots: list[Shot], theme: str, to: Path) -> None:
+    for login in {shot.login for shot in shots}:
+        context = browser.new_context(color_scheme=theme, reduced_motion="reduce", locale="en-GB", timezone_id="UTC")  # type: ignore[arg-type]
+        page = context.new_page()
+        if login is not None:
+            page.goto(f"{url}/console/sign-in")
+            page.get_by_label("E-mail or username").fill(login)
+            page.get_by_label("Password").fill(PASSWORD)
+            page.get_by_role("button", name="Sign in").click()
+            page.wait_for_url(lambda at: "/sign-in" not in at)
+        for shot in shots:
+            if shot.login != login:
+                continue
+            page.set_viewport_size({"width": shot.width, "height": shot.height})
+            page.goto(url + shot.address.format(**scene.places))
+            page.wait_for_load_state("networkidle")
+            for key in shot.press:
+                page.keyboard.press(key)
+            page.screenshot(path=to / f"{shot.name}-{theme}.png")
+        context.close()
+
+
+if __name__ == "__main__":
+    main()
