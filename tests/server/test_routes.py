@@ -24,7 +24,7 @@ from tests.fixtures.accounts import Person, SignIn
 from tests.fixtures.server import Server
 
 NOBODYS_DEVICE = "11111111-1111-4111-8111-111111111111"
-NUMBERED = {"{job_id}": "999999999"}
+NUMBERED = {"{job_id}": "999999999", "{notification_id}": "999999999"}
 """What is not named by a uuid."""
 
 

@@ -12,7 +12,7 @@ from homing.jobs import Job, Task, defer
 from homing.server import operate
 from homing.server.metrics import Metrics
 from homing.server.node import Node, open_node
-from homing.server.tasks import DAILY, IMAGES, REINDEX, VACUUM, tasks_of
+from homing.server.tasks import DAILY, IMAGES, NOTIFY, RECEIPTS, REINDEX, VACUUM, tasks_of
 from homing.server.tenant import Tenant, now_utc
 from homing.server.working import Working
 from homing.settings import Settings
@@ -20,6 +20,7 @@ from homing.tenants.entry import UNLIMITED
 
 pytestmark = pytest.mark.anyio
 
+ALWAYS = (DAILY.name, IMAGES.name, NOTIFY.name, RECEIPTS.name)
 TASKS = ("homing.daily", "homing.reindex", "homing.vacuum")
 """Those that run by themselves."""
 
@@ -55,9 +56,9 @@ async def periodic(tenant: Tenant) -> list[Any]:
 
 
 async def test_what_the_server_does_by_itself(node: Node) -> None:
-    assert [task.name for task in tasks_of(node.settings, {})] == [DAILY.name, IMAGES.name, VACUUM.name, REINDEX.name]
+    assert [task.name for task in tasks_of(node.settings, {})] == [*ALWAYS, VACUUM.name, REINDEX.name]
     off = Settings(maintenance=False)
-    assert [task.name for task in tasks_of(off, node.modules)] == [DAILY.name, IMAGES.name, "extra.take"]
+    assert [task.name for task in tasks_of(off, node.modules)] == [*ALWAYS, "extra.take"]
     metrics = Metrics()
     worker = Working(node, metrics).worker(node.default)
     await worker.drain()

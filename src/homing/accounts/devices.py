@@ -11,12 +11,13 @@ from msgspec import Meta
 from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
 
-from homing.accounts import sessions, trust
+from homing.accounts import push_tokens, sessions, trust
 from homing.accounts.trust import Reason
 from homing.engine.caller import Caller
 from homing.postgres.database import Database
 from homing.postgres.sql import Connection, execute, load
 from homing.protocol.errors import Problem
+from homing.protocol.limits import DEFAULT_LIMITS
 
 Status = Literal["active", "suspended", "revoked"]
 Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"\A[!-~]+\Z")]
@@ -71,16 +72,30 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
 
 
-async def register(db: Database, caller: Caller, given: Registration, *, now: datetime) -> Device:
+async def register(
+    db: Database,
+    caller: Caller,
+    given: Registration,
+    *,
+    now: datetime,
+    private_push: bool = False,
+    push_tokens_max: int = DEFAULT_LIMITS.push_tokens_a_user_max,
+) -> Device:
     """Register the caller's device, or bring what is known of it up to date.
 
     A device that was another user's becomes the caller's, and the other user's sessions on it end. A suspended device
-    stays suspended. Raises Problem: device_mismatch, device_revoked, too_large.
+    stays suspended. ``private_push``: its push service may have a private address.
+    Raises Problem: device_mismatch, device_revoked, too_large, invalid_envelope.
     """
     if caller.device_name not in (None, given.device_id):
         raise Problem("device_mismatch")
     if given.metadata is not None and len(msgspec.json.encode(given.metadata)) > METADATA_BYTES_MAX:
         raise Problem("too_large", f"metadata may have {METADATA_BYTES_MAX} bytes as JSON")
+    token = None
+    if given.push_token is not None:
+        token = push_tokens.recognise(
+            given.push_token, push_tokens.platform_of(given.device_type), private=private_push
+        )
     async with db.transaction(actor=str(caller.user_id)) as conn:
         known = await lock_or_insert(conn, given.device_id)
         if known["status"] == "revoked":
@@ -98,16 +113,14 @@ async def register(db: Database, caller: Caller, given: Registration, *, now: da
                 "device_type": given.device_type,
                 "os_version": given.os_version,
                 "app_version": given.app_version,
-                "push_token": given.push_token,
+                "push_token": None if token is None else token.address,
                 "keep_push_token": given.push_token is None and not moved,
                 "metadata": None if given.metadata is None else Jsonb(given.metadata),
                 "now": now,
             },
         )
-        if given.push_token is not None:
-            await execute(
-                conn, load(__package__, "drop_push_token"), {"id": known["id"], "push_token": given.push_token}
-            )
+        if token is not None:
+            await push_tokens.keep(conn, caller, token, device_id=known["id"], most=push_tokens_max, now=now)
         if moved:
             await sessions.end_all_of_device(
                 conn,

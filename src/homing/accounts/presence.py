@@ -34,6 +34,16 @@ async def depart(conn: Connection, node: UUID, users: Collection[UUID]) -> None:
     await execute(conn, load(__package__, "depart"), {"node": node, "users": sorted(users)})
 
 
+async def arrive_sessions(conn: Connection, node: UUID, sessions: Collection[UUID]) -> None:
+    """These sessions have a live connection to ``node``: their devices are told there, and need not be woken."""
+    await execute(conn, load(__package__, "arrive_sessions"), {"node": node, "sessions": sorted(sessions)})
+
+
+async def depart_sessions(conn: Connection, node: UUID, sessions: Collection[UUID]) -> None:
+    """These sessions have none any more."""
+    await execute(conn, load(__package__, "depart_sessions"), {"node": node, "sessions": sorted(sessions)})
+
+
 async def close_node(conn: Connection, node: UUID) -> None:
     """``node`` goes, and all its users with it."""
     await execute(conn, load(__package__, "close_live_node"), {"node": node})

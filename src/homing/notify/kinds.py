@@ -28,7 +28,7 @@ class Kind:
 
     ``name`` is the ``notification_type`` that apps see, ``ids`` the names of the ids it carries (``proposal_id``).
     ``preference`` is the switch it obeys; None: it is always sent, as what concerns an account's safety.
-    ``seconds`` is how long a provider may keep it for a device that is away.
+    ``seconds`` is for how long it is worth delivering, ``urgent`` whether it wakes a sleeping phone.
 
     Raises ValueError for words that cannot be a kind's.
     """
@@ -39,6 +39,7 @@ class Kind:
     preference: Preference | None
     ids: tuple[str, ...] = ()
     seconds: int = 24 * 3600
+    urgent: bool = True
 
     def __post_init__(self) -> None:
         if not all(_NAME.fullmatch(name) for name in (self.name, *self.ids)):

@@ -40,6 +40,8 @@ async def notify(
         "data": msgspec.json.encode(kind.carry(data or {})).decode(),
         "collapse": None if collapse is None else collapse_key(kind, collapse),
         "preference": kind.preference,
+        "seconds": kind.seconds,
+        "urgent": kind.urgent,
     }
     ((made,),) = await fetch_all(conn, load(__package__, "insert_notifications"), params)
     if made:

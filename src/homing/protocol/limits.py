@@ -54,6 +54,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Live connections of one device: the one in use, and those it lost without a word. One more ends the oldest."""
     live_backlog_bytes_max: int = 1 * 2**20
     """Bytes that wait for one live connection. A client that reads slower than others write comes back and pulls."""
+    push_tokens_a_user_max: int = 20
+    """Devices and browsers of one user that notifications are pushed to. One more forgets the one not seen longest."""
+    notifications_days: int = 180
+    """Days a notification is kept in its user's list."""
     history_days: int = 400
     """Days of history kept: how long an offline edit can still be merged field by field."""
     departures_days: int = 90

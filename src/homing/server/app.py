@@ -21,7 +21,7 @@ from homing.server.live_socket import Sockets
 from homing.server.metrics import Metrics
 from homing.server.node import Node
 from homing.server.problems import on_exception, on_http_exception, on_problem
-from homing.server.routes import BASE_PATH, ROOT_ROUTES, ROUTES
+from homing.server.routes import BASE_PATH, ROOT_ROUTES, ROUTES, SPEC_ROUTES
 from homing.server.routing import CALLER_KEY, CLAIMS_KEY, TENANT_KEY, Gate, check_routes
 from homing.server.tenant import Tenant
 
@@ -64,7 +64,7 @@ def create_app(node: Node) -> Litestar:
         app = Application(
             route_handlers=[
                 *ROOT_ROUTES,
-                *spelled(node.modules),
+                *spelled(SPEC_ROUTES, node.modules),
                 Router(path=BASE_PATH, route_handlers=handlers),
                 *find_console(),
             ],

@@ -44,10 +44,12 @@ def compose(own: Sequence[ControllerRouterHandler], modules: Mapping[str, Module
     return handlers
 
 
-def spelled(modules: Mapping[str, ModuleType]) -> list[ControllerRouterHandler]:
-    """The handlers of addresses that are as a specification spells them, of all applications."""
+def spelled(own: Sequence[ControllerRouterHandler], modules: Mapping[str, ModuleType]) -> list[ControllerRouterHandler]:
+    """The handlers of addresses that are as a specification spells them: the server's own, which are second addresses
+    of routes below the base path, and those of all applications."""
+    second = Router(path=SPEC_PATH, route_handlers=own, opt={ALIAS: SPEC_PATH})
     found = [route for module in modules.values() for route in getattr(module, "SPEC_ROUTES", ())]
-    return [Router(path=SPEC_PATH, route_handlers=found)] if found else []
+    return [second, Router(path=SPEC_PATH, route_handlers=found)] if found else [second]
 
 
 def find_console() -> list[ControllerRouterHandler]:

@@ -14,6 +14,8 @@ from homing.accounts import enrolment
 from homing.engine import collect
 from homing.jobs import listing
 from homing.media.sweep import sweep
+from homing.notify import inbox
+from homing.notify.deliver import go_on
 from homing.server.tenant import Tenant
 from homing.telemetry import retention
 
@@ -37,6 +39,7 @@ class Collected(msgspec.Struct, kw_only=True):
     enrolments_expired: int
     enrolments_deleted: int
     dead_jobs: int
+    notifications: int
 
 
 async def daily_round(tenant: Tenant) -> Collected:
@@ -48,6 +51,9 @@ async def daily_round(tenant: Tenant) -> Collected:
     swept = await sweep(tenant.database, tenant.store, now=now)
     enrolments = await enrolment.clean(tenant.database, now=now)
     dead = await listing.forget(tenant.engine.owner, before=now - DEAD_JOBS_KEPT)
+    kept = timedelta(days=tenant.settings.limits.notifications_days)
+    notifications = await inbox.forget(tenant.engine.owner, before=now - kept)
+    await go_on(tenant.engine.owner, now=now)  # should the job of what waits have died
     return Collected(
         departures=done.departures,
         history_partitions=list(done.partitions),
@@ -59,4 +65,5 @@ async def daily_round(tenant: Tenant) -> Collected:
         enrolments_expired=enrolments.expired,
         enrolments_deleted=enrolments.deleted,
         dead_jobs=dead,
+        notifications=notifications,
     )

@@ -204,6 +204,7 @@ class Live:
             self._make_room(claims.device_name, limits.live_sockets_a_device_max)
         self._make_room(claims.user_id, limits.live_sockets_a_user_max)
         self._subscribers[found] = None
+        self.attendance.connect(claims.session_id)
         for owner in _owners(claims):
             self._by_owner.setdefault(owner, {})[found] = None
         self._join(found)
@@ -222,6 +223,7 @@ class Live:
             return
         subscriber.state = "gone"
         del self._subscribers[subscriber]
+        self.attendance.disconnect(subscriber.claims.session_id)
         self._joining.pop(subscriber, None)
         self._leave_audience(subscriber)
         for owner in _owners(subscriber.claims):

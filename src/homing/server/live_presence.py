@@ -3,10 +3,13 @@
 A phone in a lift loses its socket every minute and is back in seconds: that is not news. So somebody counts as gone
 only after ``grace_seconds`` without a connection. Coming is said at once. Both are said for many users in one
 statement, by the hub between two rounds.
+
+Which sessions are connected is said too, without grace: a phone in a lift is not reached, and is sent notifications.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from time import monotonic
 from uuid import UUID
 
@@ -23,6 +26,10 @@ class Attendance:
         self._here: dict[UUID, None] = {}
         """Users as the database knows them to be here."""
         self._coming: dict[UUID, None] = {}
+        self._sessions: Counter[UUID] = Counter()
+        """Connections of each session."""
+        self._sessions_said: set[UUID] = set()
+        """Sessions as the database knows them to be here."""
         self._leaving: dict[UUID, float] = {}
         """When each may be said to have gone."""
         self._beaten = float("-inf")
@@ -30,6 +37,14 @@ class Attendance:
     @property
     def waits(self) -> bool:
         return bool(self._leaving)
+
+    def connect(self, session: UUID) -> None:
+        self._sessions[session] += 1
+
+    def disconnect(self, session: UUID) -> None:
+        self._sessions[session] -= 1
+        if not self._sessions[session]:
+            del self._sessions[session]
 
     def enter(self, user: UUID) -> None:
         self._leaving.pop(user, None)
@@ -65,12 +80,22 @@ class Attendance:
                 elif user in self._here:
                     self._coming[user] = None
                 self._here.pop(user, None)
+        await self._say_sessions(conn)
         return said
+
+    async def _say_sessions(self, conn: Connection) -> None:
+        here = set(self._sessions)
+        if coming := here - self._sessions_said:
+            await presence.arrive_sessions(conn, self._node, coming)
+        if gone := self._sessions_said - here:
+            await presence.depart_sessions(conn, self._node, gone)
+        self._sessions_said = here
 
     async def close(self, conn: Connection) -> None:
         """This node has nobody any more."""
         await presence.close_node(conn, self._node)
         self._here.clear()
+        self._sessions_said = set()
         self._coming.clear()
         self._leaving.clear()
         self._beaten = float("-inf")
@@ -79,5 +104,6 @@ class Attendance:
         if await presence.beat(conn, self._node):
             self._coming |= self._here  # the others took this node for dead
             self._here = {}
+            self._sessions_said = set()
         await presence.bury_nodes(conn)
         await presence.mend(conn, self._node)

@@ -20,19 +20,28 @@ CREATE INDEX push_tokens_user ON homing.push_tokens (user_id, renewed_at DESC);
 CREATE INDEX push_tokens_session ON homing.push_tokens (session_id);
 CREATE INDEX push_tokens_device ON homing.push_tokens (device_id) WHERE device_id IS NOT NULL;
 
+-- A registration looks whether its token was another device's.
+CREATE INDEX mobile_devices_push_token ON homing.mobile_devices USING hash (push_token) WHERE push_token IS NOT NULL;
+
 -- users.device_tokens says the same, as the spec has it, whoever writes. The users are locked first and read afterwards:
 -- of two phones registered at once, the second sees the first.
 CREATE FUNCTION homing.mirror_push_tokens() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 BEGIN
     PERFORM FROM homing.users u WHERE u.id IN (SELECT c.user_id FROM changed c) ORDER BY u.id FOR NO KEY UPDATE;
-    UPDATE homing.users u SET device_tokens = coalesce((
-        SELECT jsonb_agg(jsonb_build_object('provider', t.provider, 'platform', t.platform, 'token', t.address)
-                         ORDER BY t.id)
-        FROM homing.push_tokens t WHERE t.user_id = u.id), '[]')
-    WHERE u.id IN (SELECT c.user_id FROM changed c);
+    UPDATE homing.users u SET device_tokens = now_there.tokens
+    FROM (SELECT c.user_id, coalesce((
+              SELECT jsonb_agg(jsonb_build_object('provider', t.provider, 'platform', t.platform, 'token', t.address)
+                               ORDER BY t.id)
+              FROM homing.push_tokens t WHERE t.user_id = c.user_id), '[]') AS tokens
+          FROM (SELECT DISTINCT user_id FROM changed) c) now_there
+    WHERE u.id = now_there.user_id AND u.device_tokens <> now_there.tokens;
     RETURN NULL;
 END $$;
 CREATE TRIGGER mirror_added AFTER INSERT ON homing.push_tokens REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION homing.mirror_push_tokens();
+CREATE TRIGGER mirror_taken AFTER UPDATE ON homing.push_tokens REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION homing.mirror_push_tokens();
+CREATE TRIGGER mirror_given AFTER UPDATE ON homing.push_tokens REFERENCING OLD TABLE AS changed
     FOR EACH STATEMENT EXECUTE FUNCTION homing.mirror_push_tokens();
 CREATE TRIGGER mirror_removed AFTER DELETE ON homing.push_tokens REFERENCING OLD TABLE AS changed
     FOR EACH STATEMENT EXECUTE FUNCTION homing.mirror_push_tokens();
@@ -61,6 +70,8 @@ CREATE TABLE homing.push_notifications (
     clicked_at timestamptz,
     -- beyond the spec
     collapse text,                              -- of those with the same one, a device shows the newest
+    seconds integer NOT NULL DEFAULT 86400,     -- for how long it is worth delivering
+    urgent boolean NOT NULL DEFAULT true,
     waiting boolean NOT NULL DEFAULT true,      -- no worker has looked for its devices yet
     CONSTRAINT chk_clicked_is_read CHECK (clicked_at IS NULL OR read_at IS NOT NULL)
 );
@@ -74,14 +85,15 @@ CREATE INDEX push_notifications_age ON homing.push_notifications (sent_at);
 CREATE TABLE homing.push_deliveries (
     id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
     notification_id bigint NOT NULL REFERENCES homing.push_notifications (id) ON DELETE CASCADE,
-    token_id bigint REFERENCES homing.push_tokens (id) ON DELETE SET NULL,
-    device_id uuid,                             -- as it was, whatever became of the device
+    token_id bigint NOT NULL,                   -- no foreign keys: what became of it is told when they are gone
+    device_id uuid,
     platform varchar(20) NOT NULL,
     provider text NOT NULL,
     collapse text,
     status text NOT NULL DEFAULT 'pending' CHECK (status IN
         ('pending', 'sent', 'delivered', 'logged', 'quiet', 'superseded', 'gone', 'failed')),
     attempts integer NOT NULL DEFAULT 0,
+    held boolean NOT NULL DEFAULT false,        -- waited because the device was connected
     not_before timestamptz NOT NULL DEFAULT now(),
     sent_at timestamptz,                        -- when the provider took it
     delivered_at timestamptz,                   -- when a receipt, or the device itself, said so

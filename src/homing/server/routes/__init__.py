@@ -19,6 +19,7 @@ from homing.server.routes import (
     jobs,
     live,
     media,
+    notifications,
     pull,
     push,
     status,
@@ -41,6 +42,7 @@ ROUTES = [
     *jobs.ROUTES,
     *live.ROUTES,
     *media.ROUTES,
+    *notifications.ROUTES,
     *pull.ROUTES,
     *push.ROUTES,
     *status.ROUTES,
@@ -49,6 +51,9 @@ ROUTES = [
     *verify.ROUTES,
 ]
 """Under the base path."""
+
+SPEC_ROUTES = [*notifications.SPEC_ROUTES]
+"""Below /api as well: addresses that a specification writes without the version."""
 
 ROOT_ROUTES = [*errors.ROUTES, *health.ROUTES]
 """At the root: for probes, Prometheus, tools, and people who follow an error's address."""

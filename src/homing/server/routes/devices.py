@@ -21,7 +21,14 @@ from homing.server.tenant import Tenant
 async def post_device(request: Request[Any, Any, Any], tenant: Tenant, caller: Caller) -> Device:
     """Register the caller's device; repeated, bring it up to date."""
     given = await read(request, Registration)
-    return await devices.register(tenant.database, caller, given, now=tenant.clock())
+    return await devices.register(
+        tenant.database,
+        caller,
+        given,
+        now=tenant.clock(),
+        private_push=tenant.settings.push_private_endpoints,
+        push_tokens_max=tenant.settings.limits.push_tokens_a_user_max,
+    )
 
 
 @get("/mobile/devices", roles=OFFICE)
