@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,12 +17,15 @@ import msgspec
 from msgspec import Meta
 
 from homing.protocol.limits import DEFAULT_LIMITS, Limits
+from homing.protocol.rates import Rate, read_rates
 
 PREFIX = "HOMING_"
 LIMITS_PREFIX = "HOMING_LIMITS_"
 
 Count = Annotated[int, Meta(ge=1)]
 Text = Annotated[str, Meta(min_length=1)]
+Rates = dict[str, Rate | None]
+Networks = tuple[IPv4Network | IPv6Network, ...]
 
 
 class SettingsError(Exception):
@@ -40,6 +44,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """0: any free port."""
     base_url: Text | None = None
     """Where clients reach this server, when a proxy stands before it. None: as each request says."""
+    trusted_proxies: Networks = (ip_network("127.0.0.1"), ip_network("::1"))
+    """Addresses or networks of the proxies whose X-Forwarded-For says who calls. Nobody else's is believed."""
+    rates: Rates = {}
+    """Rates other than their defaults, as ``marketplace-web=300/900, sync=off``: requests and seconds."""
     apps: tuple[str, ...] = ("fieldwork",)
     media_url: Text | None = None
     """An object store (``s3://bucket/prefix``). None: the folder ``data_dir/media``."""
@@ -146,6 +154,10 @@ def _read_one(
 def _convert(value: str, kind: Any) -> Any:
     if kind in (Path, Path | None):
         return Path(msgspec.convert(value, Text))
+    if kind == Rates:
+        return read_rates(value)
+    if kind == Networks:
+        return tuple(ip_network(part.strip()) for part in value.split(",")) if value != "none" else ()
     if kind == tuple[str, ...]:
         return tuple(msgspec.convert([part.strip() for part in value.split(",")], list[Text]))
     return msgspec.convert(value, kind, strict=False)

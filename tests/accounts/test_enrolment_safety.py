@@ -15,8 +15,9 @@ import pytest
 from psycopg import sql
 
 from homing.accounts import enrolment
-from homing.accounts.throttle import Throttle
+from homing.accounts.rates import ENROLMENT
 from homing.postgres.database import Database
+from homing.protocol.rates import Rate
 from homing.settings import Settings
 from tests.accounts.enrolling import ENROLLMENTS, GONE, code, complete, details, made, other_secret, rows, state
 from tests.fixtures.accounts import Person, SignIn
@@ -110,7 +111,8 @@ def test_a_maker_may_have_only_so_many_waiting(new_person: SignIn) -> None:
 
 
 def test_guessing_is_slowed_down_and_losing_a_race_is_not_guessing(server: Server, owner: Person) -> None:
-    kept, server.tenant.enrolment_throttle = server.tenant.enrolment_throttle, Throttle(attempts=5, seconds=300)
+    kept = server.tenant.rates.rates
+    server.tenant.rates.rates = {**kept, ENROLMENT: Rate(5, 600)}
     try:
         token = made(owner)
         complete(server, token["token"])
@@ -121,7 +123,7 @@ def test_guessing_is_slowed_down_and_losing_a_race_is_not_guessing(server: Serve
         answer = details(server, token["handle"])
         assert (*code(answer), "retry-after" in answer.headers) == (429, "rate_limited", True)
     finally:
-        server.tenant.enrolment_throttle = kept
+        server.tenant.rates.rates = kept
 
 
 def test_a_secret_is_in_no_log_and_nowhere_in_the_database(

@@ -177,7 +177,7 @@ def test_too_many_failures_wait(server: Server, settings: Settings) -> None:
         assert [answer.status_code for answer in answers] == [401] * 10 + [429]
         problem = answers[-1].json()
         assert (problem["code"], problem["action"]) == ("rate_limited", "retry")
-        assert 1 <= int(answers[-1].headers["retry-after"]) <= 31
+        assert 300 <= int(answers[-1].headers["retry-after"]) <= 320
     assert login(server, "guessed").status_code == 429
 
 
@@ -200,7 +200,7 @@ def test_guesses_at_once_are_as_many_as_one_after_the_other(server: Server, sett
     assert sorted(statuses) == [401] * 10 + [429] * 15
 
 
-def test_signing_in_rightly_is_never_throttled(server: Server, settings: Settings) -> None:
+def test_signing_in_rightly_never_counts(server: Server, settings: Settings) -> None:
     create_user(settings.database_url or "", "busy", "WORKER")
     assert [login(server, "busy").status_code for _ in range(15)] == [200] * 15
 

@@ -16,14 +16,14 @@ from homing.engine.caller import Claims
 from homing.postgres.database import Database
 from homing.postgres.sql import execute, fetch_all, load
 
-PURPOSES = ("access", "token", "media", "identity")
+PURPOSES = ("access", "token", "media", "identity", "fingerprint")
 SECRET_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Secrets by key id, the newest first: of access tokens (and refresh tokens), of sync tokens, of media URLs; and by
-    fingerprint the key pairs that the server shows to phones.
+    """Secrets by key id, the newest first: of access tokens (and refresh tokens), of sync tokens, of media URLs, of
+    hashes of what the server must recognise and not know; and by fingerprint the key pairs that it shows to phones.
 
     ``verified`` remembers access tokens whose signature was checked, with their expiry in Unix seconds (see
     ``access.py``): it belongs to these keys.
@@ -33,7 +33,13 @@ class Keys:
     token: Mapping[str, bytes]
     media: Mapping[str, bytes]
     identities: Mapping[str, Identity] = field(default_factory=dict)
+    fingerprint: Mapping[str, bytes] = field(default_factory=dict)
     verified: dict[str, tuple[Claims, int]] = field(default_factory=dict, repr=False)
+
+    @property
+    def recognising(self) -> bytes:
+        """The secret of keyed hashes: the oldest one, because what was hashed with another is not recognised."""
+        return list(self.fingerprint.values())[-1]
 
 
 async def load_keys(db: Database) -> Keys:
@@ -56,4 +62,5 @@ async def load_keys(db: Database) -> Keys:
         token=by_purpose["token"],
         media=by_purpose["media"],
         identities=read_identities(by_purpose["identity"].values()),
+        fingerprint=by_purpose["fingerprint"],
     )

@@ -10,6 +10,7 @@ from typing import Any
 from homing.declare.edits import Check, Hook
 from homing.declare.policies import FieldPolicies, by_field
 from homing.declare.rights import Rights
+from homing.protocol.rates import Rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +86,16 @@ def singular(table: str) -> str:
 @dataclass(slots=True)
 class App:
     """One application. ``schema`` is its Postgres schema (its name, by default); ``migrations`` the package whose
-    ``schema/`` folder holds its plain SQL migrations, None where somebody else keeps the tables."""
+    ``schema/`` folder holds its plain SQL migrations, None where somebody else keeps the tables. ``rates`` bound how
+    often its routes are called: ``{"web": Rate(100, 900), "mobile": Rate(200, 900)}``, by everybody's own platform;
+    without them nothing does."""
 
     name: str
     title: str = ""
     schema: str = ""
     migrations: str | None = None
     place: Place = field(default_factory=lambda: Place("", 0))
+    rates: Mapping[str, Rate] = field(default_factory=dict)
     scopes: list[Scope] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
 

@@ -54,7 +54,7 @@ def create_app(node: Node) -> Litestar:
 
     Raises RoutesError, naming every route that does not say who may call it.
     """
-    handlers = compose(ROUTES, node.modules)
+    handlers = compose(ROUTES, node.modules, limited={app.name for app in node.default.apps if app.rates})
     metrics = Metrics()
     metrics.watch(node)
     with warnings.catch_warnings():
@@ -82,7 +82,7 @@ def create_app(node: Node) -> Litestar:
             openapi_config=None,  # openapi.py, from the types that are really decoded
             logging_config=None,
         )
-    check_routes(app)
+    check_routes(app, rates=node.default.rates.rates)
     app.edge = Edge(metrics)
     app.sockets = Sockets(node)
     return app

@@ -11,7 +11,7 @@ names their handlers in ``SPEC_ROUTES``, with paths below ``/api`` (ADR 50).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from importlib import import_module
 from types import ModuleType
 from typing import Final
@@ -24,11 +24,15 @@ SPEC_PATH: Final = "/api"
 
 ALIAS: Final = "alias_of"
 """Key of a handler's ``opt``: it is the second address of a route that is served at the plain one too."""
+RATE: Final = "rate"
+"""Key of a handler's ``opt``: the rate that its calls count for, which an application's routes have from it."""
 
 
-def compose(own: Sequence[ControllerRouterHandler], modules: Mapping[str, ModuleType]) -> list[ControllerRouterHandler]:
+def compose(
+    own: Sequence[ControllerRouterHandler], modules: Mapping[str, ModuleType], *, limited: Collection[str] = ()
+) -> list[ControllerRouterHandler]:
     """The handlers below the base path: the server's own, then each application's. The applications are in the order
-    of the settings."""
+    of the settings; ``limited`` are those that have rates."""
     handlers: list[ControllerRouterHandler] = [*own]
     taken = {address for handler in own if isinstance(handler, HTTPRouteHandler) for address in _addresses(handler)}
     for name, module in modules.items():
@@ -38,9 +42,10 @@ def compose(own: Sequence[ControllerRouterHandler], modules: Mapping[str, Module
             addresses = _addresses(route)
             (other if taken & addresses else plain).append(route)
             taken |= addresses
-        handlers += plain
-        handlers.append(Router(path=f"/{name}", route_handlers=plain, opt={ALIAS: name}))
-        handlers.append(Router(path=f"/{name}", route_handlers=other))
+        opt = {RATE: name} if name in limited else {}
+        handlers += [Router(path="/", route_handlers=plain, opt=opt)] if opt else plain
+        handlers.append(Router(path=f"/{name}", route_handlers=plain, opt={**opt, ALIAS: name}))
+        handlers.append(Router(path=f"/{name}", route_handlers=other, opt=opt))
     return handlers
 
 

@@ -30,6 +30,9 @@ DEFAULT_HEADERS = (
 )
 """Sent unless the answer has its own: pages and files do."""
 
+HEADERS_KEY = "homing.headers"
+"""Where something in between leaves header fields for the answer in the scope, whatever the answer is."""
+
 Served = Callable[[Any, Receive, Send], Awaitable[None]]
 
 _zstd = zstandard.ZstdCompressor(level=1)
@@ -68,7 +71,8 @@ class _Answer:
     async def send(self, message: Any) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message["headers"] = _with_defaults(message["headers"])
+            more: Any = self._scope.get(HEADERS_KEY, ())
+            message["headers"] = _with_defaults([*message["headers"], *more])
             self._start = message
             return
         if self._start is not None:

@@ -17,6 +17,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.params import ParameterKwarg
 
 from homing.protocol.errors import CATALOGUE, Problem
+from homing.protocol.rates import RateLimited
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -33,6 +34,8 @@ def headers_of(problem: Problem) -> dict[str, str]:
     headers: dict[str, str] = {}
     if problem.retry_after is not None:
         headers["retry-after"] = str(problem.retry_after)
+    if isinstance(problem, RateLimited):
+        headers.update(problem.standing.headers())
     if problem.code.status == 401:
         headers["www-authenticate"] = "Bearer"
     if problem.code.code in CLOSING:

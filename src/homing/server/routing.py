@@ -11,6 +11,8 @@ A handler says, as keyword arguments of Litestar's decorators:
 ``answer``     the msgspec type of its answer, where its return annotation does not say (``RawJson``).
 ``answers``    the media types it can answer with, where that is not JSON.
 ``any_query``  it reads the query itself (signed addresses); otherwise only declared parameters are accepted, once each.
+``rate``       the rate that its calls count for (``limiting``); an application's routes have the application's, unless
+               they say another one, or None.
 ``reads``      it writes nothing that syncs, although its method is not GET, or the engine tells of it (push).
 ``of_node``    it is about the process, not about a tenant: it gets the default one, wherever the request was sent.
 ``console``    a page of the console, not of the API: whoever calls is known by the console's cookie instead of an
@@ -24,7 +26,7 @@ node has no other tenants, that is the default one, and nothing is awaited.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
@@ -42,7 +44,8 @@ from homing.accounts.renewal import names_unknown_key
 from homing.accounts.users import OWNER
 from homing.engine.caller import Caller, Claims
 from homing.protocol.errors import Problem
-from homing.server.composing import ALIAS
+from homing.server.composing import ALIAS, RATE
+from homing.server.limiting import names_of, tell, who_counts
 from homing.server.node import Node
 from homing.server.tenant import Tenant
 from homing.settings import Settings
@@ -75,6 +78,9 @@ CLAIMS_KEY = "homing.claims"
 CALLER_KEY = "homing.caller"
 TENANT_KEY = "homing.tenant"
 """Where the gate leaves in the scope what it found, for the dependencies of these names."""
+
+RATES: Final = "rates"
+"""Key of a handler's ``opt``: platform → the name of the rate, or None."""
 
 GENERAL_QUERY = {"platform": frozenset({"web", "mobile"})}
 """Parameters that every address takes, with their values: most have no condensed form for phones, and say so by giving
@@ -124,8 +130,9 @@ def routes_of(app: Litestar, *, aliases: bool = False, console: bool = False) ->
                 yield Route(method, route.path_format, handler, query)
 
 
-def check_routes(app: Litestar) -> None:
-    """Refuse to start with a route that does not say who may call it, or says what does not fit together.
+def check_routes(app: Litestar, *, rates: Collection[str] = ()) -> None:
+    """Refuse to start with a route that does not say who may call it, or says what does not fit together. ``rates`` are
+    the names there are.
 
     Raises RoutesError.
     """
@@ -141,6 +148,10 @@ def check_routes(app: Litestar) -> None:
             mistakes.append(f"{route}: it is PUBLIC, so nobody need be calling: it cannot take {', '.join(takes)}")
         elif confirmed is BY_ENGINE and (roles is not SIGNED_IN or takes != {"claims"}):
             mistakes.append(f"{route}: with BY_ENGINE it must be SIGNED_IN and take claims, which the engine confirms")
+        rate = opt.get(RATE)
+        opt[RATES] = None if rate is None else names_of(rate, rates)
+        if rate is not None and opt[RATES] is None:
+            mistakes.append(f"{route}: there is no rate called {rate!r}")
         opt["query"] = None if opt.get("any_query") else route.query
         methods.setdefault(route.path, ["OPTIONS"]).append(route.method)
     app.state.methods = {path: ", ".join(sorted(found)) for path, found in methods.items()}
@@ -152,7 +163,7 @@ class Gate:
     """Litestar middleware, made once for each route: nothing reaches a handler that did not pass.
 
     Raises Problem: not_found, tenant_suspended, being_migrated, unavailable, unauthenticated, device_*, forbidden,
-    invalid_parameter, not_acceptable.
+    rate_limited, invalid_parameter, not_acceptable.
     """
 
     def __init__(self, app: ASGIApp, *, node: Node) -> None:
@@ -204,6 +215,7 @@ class Gate:
         roles: Roles = opt["roles"]
         found: dict[str, Any] = scope  # type: ignore[assignment]
         found[TENANT_KEY] = tenant
+        claims = None
         if roles is not PUBLIC:
             read = read_cookie_claims if opt.get("console") else read_claims
             try:
@@ -214,8 +226,14 @@ class Gate:
                     raise
                 claims = read(tenant, access)
             found[CLAIMS_KEY] = claims
-            if opt["confirmed"] is not BY_ENGINE:
-                found[CALLER_KEY] = await _confirm(tenant, claims, roles, opt["confirmed"])
+        counted = opt[RATES] and who_counts(opt[RATES], claims, scope)
+        if counted:
+            tenant.rates.check(*counted)  # who floods is refused before anything is asked of the database
+        if claims is not None and opt["confirmed"] is not BY_ENGINE:
+            found[CALLER_KEY] = await _confirm(tenant, claims, roles, opt["confirmed"])
+        if counted:
+            # Only now: with the token of a session that was ended nobody uses up what its user may ask.
+            tell(found, await tenant.rates.take(*counted))
         if scope["query_string"]:
             _check_query(scope["query_string"], opt.get("query", frozenset()))
         if accept is not None:

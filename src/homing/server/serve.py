@@ -19,7 +19,6 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from homing.accounts import users
 from homing.protocol.errors import Problem
-from homing.protocol.limits import Limits
 from homing.protocol.live import INCOMING_BYTES_MAX
 from homing.server.app import create_app
 from homing.server.live_socket import SocketProtocol
@@ -129,7 +128,8 @@ def _length(header: tuple[bytes, bytes]) -> int:
 
 def configure(app: Litestar, *, host: str, port: int) -> uvicorn.Config:
     """How uvicorn runs the application, in production and in tests alike."""
-    limits: Limits = app.state.limits
+    settings: Settings = app.state.node.settings
+    limits = settings.limits
     return uvicorn.Config(
         app,
         host=host,
@@ -149,7 +149,7 @@ def configure(app: Litestar, *, host: str, port: int) -> uvicorn.Config:
         log_level="error",  # what is not HTTP is answered with a 400; a line for each would let anybody fill the log
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-        forwarded_allow_ips="127.0.0.1,::1",  # only a proxy on this machine is believed about who calls
+        forwarded_allow_ips=[str(network) for network in settings.trusted_proxies],
         backlog=2048,
     )
 

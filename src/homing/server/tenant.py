@@ -13,8 +13,8 @@ from types import ModuleType
 
 from homing import jobs
 from homing.accounts.keys import Keys, load_keys
+from homing.accounts.rates import RATES, Rates
 from homing.accounts.renewal import renew
-from homing.accounts.throttle import LoginThrottle, of_enrolments
 from homing.accounts.users import OWNER, WORKER
 from homing.declare import ANYONE, App
 from homing.engine.engine import ALONG_INDEXES, Engine, open_engine
@@ -26,6 +26,7 @@ from homing.postgres.migrations import MigrationError, Migrations, migrate, stat
 from homing.postgres.roles import AS_API
 from homing.postgres.sql import fetch_one, load
 from homing.protocol.errors import Problem
+from homing.protocol.rates import Rate, settle
 from homing.server.live import Live
 from homing.settings import Settings, SettingsError
 from homing.tenants.entry import DEFAULT, UNLIMITED, Quotas
@@ -65,6 +66,7 @@ class Tenant:
         store: Store,
         apps: Sequence[App],
         modules: Mapping[str, ModuleType],
+        rates: Mapping[str, Rate | None],
         clock: Callable[[], datetime] = now_utc,
         name: str = TENANT,
         quotas: Quotas = UNLIMITED,
@@ -82,12 +84,11 @@ class Tenant:
         self.quotas = quotas
         self.services = services or Services(settings)
         """The push services, which all tenants of a node share."""
-        self.throttle = LoginThrottle()
+        self.rates = Rates(database, rates, secret=keys.recognising)
         self.pushes = Pushes(quotas.pushes_per_minute)
         self.rows = Rows(quotas.rows, self.tables)
         room = None if quotas.rows is None else self.rows.keep  # who has no quota does not even count
         self.engine = replace(engine, room=room, renew_keys=self.renew_keys)
-        self.enrolment_throttle = of_enrolments()
         self._keys_read = monotonic()
         self.leaving = asyncio.Event()
         """Set when the node lets go of the tenant: what stays connected to it must say goodbye now."""
@@ -147,7 +148,7 @@ async def open_tenant(
         modules = {name: find_module(name) for name in settings.apps}
         store = open_store(settings.media_url, data_dir=settings.data_dir, bytes_max=settings.limits.media_bytes_max)
         apps = [module.declare(store) for module in modules.values()]
-        sets = sets_of(apps)
+        sets, rates = sets_of(apps), rates_of(apps, settings)
         if migrating:
             await migrate(owner, sets)
             await jobs.install(owner)
@@ -175,11 +176,13 @@ async def open_tenant(
             store=store,
             apps=apps,
             modules=modules,
+            rates=rates,
             clock=clock,
             name=name,
             quotas=quotas,
             services=services,
         )
+        stack.push_async_callback(tenant.rates.close)
         stack.push_async_callback(tenant.live.close)
         yield tenant
 
@@ -217,6 +220,16 @@ async def server_url(settings: Settings) -> AsyncIterator[str]:
 def sets_of(apps: Sequence[App]) -> list[Migrations]:
     """The migrations of a tenant's database: the core's, and those of its applications."""
     return [CORE, *(Migrations(app.name, app.migrations) for app in apps if app.migrations is not None)]
+
+
+def rates_of(apps: Sequence[App], settings: Settings) -> dict[str, Rate | None]:
+    """The server's own rates and those of its applications (``<app>-<name>``), as the settings have them; None for one
+    that is off. Raises SettingsError for settings of rates that nobody declares."""
+    declared = {f"{app.name}-{name}": rate for app in apps for name, rate in app.rates.items()}
+    try:
+        return settle({**RATES, **declared}, settings.rates)
+    except ValueError as error:
+        raise SettingsError(f"HOMING_RATES: {error}") from None
 
 
 async def _open(

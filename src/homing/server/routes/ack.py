@@ -6,6 +6,7 @@ from typing import Any
 
 from litestar import Request, post
 
+from homing.accounts.rates import SYNC
 from homing.engine import ack, status
 from homing.engine.caller import Claims
 from homing.engine.pull import format_time
@@ -15,7 +16,7 @@ from homing.server.routing import BY_ENGINE, SIGNED_IN
 from homing.server.tenant import Tenant
 
 
-@post("/mobile/sync/ack", status_code=200, roles=SIGNED_IN, confirmed=BY_ENGINE, body=AckRequest)
+@post("/mobile/sync/ack", status_code=200, roles=SIGNED_IN, confirmed=BY_ENGINE, rate=SYNC, body=AckRequest)
 async def post_ack(request: Request[Any, Any, Any], tenant: Tenant, claims: Claims) -> AckAnswer:
     """Record what a device has; never backwards."""
     given = await read(request, AckRequest)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from time import monotonic
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -15,10 +14,12 @@ from homing.accounts.access import issue_access
 from homing.accounts.devices import Device
 from homing.accounts.login import login
 from homing.accounts.passwords import LENGTH_MAX
+from homing.accounts.rates import LOGIN, LOGIN_ADDRESS, REFRESH, REFRESH_ADDRESS
 from homing.accounts.sessions import Prove, Session
 from homing.accounts.users import LOGIN_MAX, User
 from homing.engine.caller import Caller
 from homing.server.bodies import read
+from homing.server.limiting import address_of
 from homing.server.routing import PERSON, PUBLIC, SIGNED_IN
 from homing.server.tenant import Tenant
 
@@ -92,8 +93,7 @@ class Me(msgspec.Struct, frozen=True, kw_only=True):
 async def post_login(request: Request[Any, Any, Any], tenant: Tenant) -> Tokens:
     """Sign in with a login and a password."""
     given = await read(request, LoginRequest)
-    address = request.client.host if request.client else ""
-    tenant.throttle.take(login=given.login, address=address, now=monotonic())
+    taken = await tenant.rates.take((LOGIN_ADDRESS, address_of(request.scope)), (LOGIN, given.login.casefold()))
     session = await login(
         tenant.database,
         login=given.login,
@@ -104,7 +104,7 @@ async def post_login(request: Request[Any, Any, Any], tenant: Tenant) -> Tokens:
         now=tenant.clock(),
         session_days_max=tenant.settings.session_days_max,
     )
-    tenant.throttle.give_back(login=given.login, address=address, now=monotonic())
+    tenant.rates.give_back(taken)  # only failures count
     return await tokens_of(tenant, session)
 
 
@@ -112,6 +112,8 @@ async def post_login(request: Request[Any, Any, Any], tenant: Tenant) -> Tokens:
 async def post_refresh(request: Request[Any, Any, Any], tenant: Tenant) -> Tokens:
     """Redeem a refresh token. Asking again after a lost answer gives the same refresh token again."""
     given = await read(request, RefreshRequest)
+    await tenant.rates.take((REFRESH, given.refresh_token))
+    taken = await tenant.rates.take((REFRESH_ADDRESS, address_of(request.scope)))
     session = await sessions.rotate(
         tenant.database,
         tenant.keys.access,
@@ -121,6 +123,7 @@ async def post_refresh(request: Request[Any, Any, Any], tenant: Tenant) -> Token
         now=tenant.clock(),
         idle_days=tenant.settings.refresh_token_days,
     )
+    tenant.rates.give_back(taken)
     return await tokens_of(tenant, session)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from time import monotonic
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -18,10 +17,12 @@ from homing.accounts.devices import Device
 from homing.accounts.enrolment import PEOPLE_MAX, Enrollment, Made, NewEnrollment, Person, Seconds, State
 from homing.accounts.enrolment_complete import CompleteEnrollment
 from homing.accounts.enrolment_sheet import Card
+from homing.accounts.rates import ENROLMENT, Taken
 from homing.engine.caller import Caller
 from homing.protocol.enrolment import Invitation, NotACodeError, Token, grouped, read_secret, read_token
 from homing.protocol.errors import Problem
 from homing.server.bodies import read
+from homing.server.limiting import address_of
 from homing.server.pages import LIMIT_DEFAULT, After, Limit, Page, page_of, read_cursor
 from homing.server.routes.auth import Tokens, tokens_of
 from homing.server.routing import OFFICE, PUBLIC
@@ -162,11 +163,11 @@ async def delete_enrollment(tenant: Tenant, caller: Caller, token: str) -> None:
 @get("/enrollments/{token:str}", roles=PUBLIC)
 async def get_enrollment(request: Asked, tenant: Tenant, token: str, nonce: Nonce = None) -> EnrollmentDetails:
     """What a token is for, before it is accepted. One answer for all that do not work."""
-    _count(tenant, request)
+    taken = await _count(tenant, request)
     found = await enrolment.read_details(tenant.database, _token(token))
     if found is None or found.server_key not in tenant.keys.identities:
         raise Problem("enrollment_gone")
-    _give_back(tenant, request)
+    tenant.rates.give_back(taken)
     identity = tenant.keys.identities[found.server_key]
     said = {"nonce": nonce, "token": str(found.token), "tenant": tenant.name}
     return EnrollmentDetails(
@@ -193,7 +194,7 @@ async def post_complete(request: Asked, tenant: Tenant, token: str) -> Response[
     201 the first time; 200 when the same device is given a lost answer again.
     """
     given = await read(request, CompleteEnrollment)
-    _count(tenant, request)
+    taken = await _count(tenant, request)
     asked = _token(token)
     if asked.secret is None and given.secret is not None:
         asked = Token(asked.handle, _secret(given.secret))
@@ -201,7 +202,7 @@ async def post_complete(request: Asked, tenant: Tenant, token: str) -> Response[
         handle = await enrolment.find_handle(conn, asked) if asked.secret is not None else None
     if handle is None:
         raise Problem("enrollment_gone")
-    _give_back(tenant, request)  # whoever knows the secret is no guesser, also when somebody else was first
+    tenant.rates.give_back(taken)  # whoever knows the secret is no guesser, also when somebody else was first
     enrolled = await enrolment_complete.complete(
         tenant.database,
         tenant.keys,
@@ -295,16 +296,9 @@ def _secret(text: str) -> str:
         raise Problem("enrollment_gone") from None
 
 
-def _count(tenant: Tenant, request: Asked) -> None:
-    tenant.enrolment_throttle.take(_address(request), now=monotonic())
-
-
-def _give_back(tenant: Tenant, request: Asked) -> None:
-    tenant.enrolment_throttle.give_back(_address(request), now=monotonic())
-
-
-def _address(request: Asked) -> str:
-    return request.client.host if request.client else ""
+async def _count(tenant: Tenant, request: Asked) -> Taken:
+    """To be given back if the token was no guess."""
+    return await tenant.rates.take((ENROLMENT, address_of(request.scope)))
 
 
 ROUTES = [

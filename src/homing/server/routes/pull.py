@@ -6,6 +6,7 @@ from typing import Any
 
 from litestar import Request, post
 
+from homing.accounts.rates import SYNC
 from homing.engine import pull, status
 from homing.engine.caller import Claims
 from homing.protocol.messages import PullAnswer, PullRequest
@@ -20,6 +21,7 @@ from homing.server.tenant import Tenant
     status_code=200,
     roles=SIGNED_IN,
     confirmed=BY_ENGINE,
+    rate=SYNC,
     body=PullRequest,
     answer=PullAnswer,
     reads=True,

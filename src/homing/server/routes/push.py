@@ -8,6 +8,7 @@ import msgspec
 from litestar import Request, post
 
 from homing.accounts import trust
+from homing.accounts.rates import SYNC
 from homing.engine import push, status
 from homing.engine.caller import Claims
 from homing.protocol.messages import PushAnswer, PushRequest
@@ -21,7 +22,7 @@ _encode = msgspec.json.Encoder().encode
 
 @post(
     "/mobile/sync/push", status_code=200, roles=SIGNED_IN, confirmed=BY_ENGINE, body=PushRequest, answer=PushAnswer,
-    reads=True,
+    rate=SYNC, reads=True,
 )  # fmt: skip
 async def post_push(request: Request[Any, Any, Any], tenant: Tenant, claims: Claims) -> RawJson:
     """Apply a device's batch, exactly once; one result an item, in order."""

@@ -6,13 +6,14 @@ from typing import Any
 
 from litestar import get
 
+from homing.accounts.rates import SYNC
 from homing.engine import schema, status
 from homing.engine.caller import Caller, Claims
 from homing.server.routing import BY_ENGINE, SIGNED_IN
 from homing.server.tenant import Tenant
 
 
-@get("/mobile/sync/status", roles=SIGNED_IN, confirmed=BY_ENGINE)
+@get("/mobile/sync/status", roles=SIGNED_IN, confirmed=BY_ENGINE, rate=SYNC)
 async def get_status(tenant: Tenant, claims: Claims) -> status.DeviceStatus:
     """The calling device's sync status."""
     return await status.status(tenant.engine, claims)
