@@ -99,7 +99,8 @@ def settings_page() -> str:
         if field.name == "limits":
             continue
         meaning = " ".join(filter(None, (SETTINGS.get(field.name, ""), said[field.name])))
-        lines.append(f"| `{PREFIX}{field.name.upper()}` | {_default(field.default)} | {meaning} |")
+        default = None if field.default is msgspec.NODEFAULT else field.default
+        lines.append(f"| `{PREFIX}{field.name.upper()}` | {_default(default)} | {meaning} |")
     lines += [
         "",
         f"Every [limit](limits.md) is a setting too: `{LIMITS_PREFIX}BATCH_ITEMS_MAX` and so on, whole numbers from 1.",
@@ -117,7 +118,7 @@ def _default(value: object) -> str:
         case bool():
             return f"`{str(value).lower()}`"
         case tuple():
-            return f"`{','.join(value)}`"
+            return f"`{','.join(map(str, value))}`"
         case _:
             return f"`{value}`"
 

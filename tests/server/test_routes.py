@@ -274,6 +274,7 @@ def test_a_route_that_does_not_say_who_may_call_it_stops_the_start(server: Serve
         keys=tenant.keys,
         store=tenant.store,
         apps=tenant.apps,
+        rates=tenant.rates.rates,
         modules={"careless": Careless},  # type: ignore[dict-item]
     )
     node = Node(

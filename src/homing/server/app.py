@@ -54,7 +54,9 @@ def create_app(node: Node) -> Litestar:
 
     Raises RoutesError, naming every route that does not say who may call it.
     """
-    handlers = compose(ROUTES, node.modules, limited={app.name for app in node.default.apps if app.rates})
+    limited = {name: app.name for name, app in zip(node.settings.apps, node.default.apps, strict=False) if app.rates}
+    handlers = compose(ROUTES, node.modules, limited=limited)
+    as_spelled = spelled(SPEC_ROUTES, node.modules, limited=limited)
     metrics = Metrics()
     metrics.watch(node)
     with warnings.catch_warnings():
@@ -64,7 +66,7 @@ def create_app(node: Node) -> Litestar:
         app = Application(
             route_handlers=[
                 *ROOT_ROUTES,
-                *spelled(SPEC_ROUTES, node.modules),
+                *as_spelled,
                 Router(path=BASE_PATH, route_handlers=handlers),
                 *find_console(),
             ],

@@ -11,7 +11,7 @@ names their handlers in ``SPEC_ROUTES``, with paths below ``/api`` (ADR 50).
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from types import ModuleType
 from typing import Final
@@ -24,15 +24,16 @@ SPEC_PATH: Final = "/api"
 
 ALIAS: Final = "alias_of"
 """Key of a handler's ``opt``: it is the second address of a route that is served at the plain one too."""
+NONE: Final[Mapping[str, str]] = {}
 RATE: Final = "rate"
 """Key of a handler's ``opt``: the rate that its calls count for, which an application's routes have from it."""
 
 
 def compose(
-    own: Sequence[ControllerRouterHandler], modules: Mapping[str, ModuleType], *, limited: Collection[str] = ()
+    own: Sequence[ControllerRouterHandler], modules: Mapping[str, ModuleType], *, limited: Mapping[str, str] = NONE
 ) -> list[ControllerRouterHandler]:
     """The handlers below the base path: the server's own, then each application's. The applications are in the order
-    of the settings; ``limited`` are those that have rates."""
+    of the settings; ``limited``: those that have rates → the rates' name."""
     handlers: list[ControllerRouterHandler] = [*own]
     taken = {address for handler in own if isinstance(handler, HTTPRouteHandler) for address in _addresses(handler)}
     for name, module in modules.items():
@@ -42,19 +43,27 @@ def compose(
             addresses = _addresses(route)
             (other if taken & addresses else plain).append(route)
             taken |= addresses
-        opt = {RATE: name} if name in limited else {}
+        opt = _opt(name, limited)
         handlers += [Router(path="/", route_handlers=plain, opt=opt)] if opt else plain
         handlers.append(Router(path=f"/{name}", route_handlers=plain, opt={**opt, ALIAS: name}))
         handlers.append(Router(path=f"/{name}", route_handlers=other, opt=opt))
     return handlers
 
 
-def spelled(own: Sequence[ControllerRouterHandler], modules: Mapping[str, ModuleType]) -> list[ControllerRouterHandler]:
+def spelled(
+    own: Sequence[ControllerRouterHandler], modules: Mapping[str, ModuleType], *, limited: Mapping[str, str] = NONE
+) -> list[ControllerRouterHandler]:
     """The handlers of addresses that are as a specification spells them: the server's own, which are second addresses
-    of routes below the base path, and those of all applications."""
-    second = Router(path=SPEC_PATH, route_handlers=own, opt={ALIAS: SPEC_PATH})
-    found = [route for module in modules.values() for route in getattr(module, "SPEC_ROUTES", ())]
-    return [second, Router(path=SPEC_PATH, route_handlers=found)] if found else [second]
+    of routes below the base path, and those of all applications. ``limited`` as for ``compose``."""
+    routers = [Router(path=SPEC_PATH, route_handlers=own, opt={ALIAS: SPEC_PATH})]
+    for name, module in modules.items():
+        if found := getattr(module, "SPEC_ROUTES", ()):
+            routers.append(Router(path=SPEC_PATH, route_handlers=found, opt=_opt(name, limited)))
+    return [*routers]
+
+
+def _opt(name: str, limited: Mapping[str, str]) -> dict[str, str]:
+    return {RATE: limited[name]} if name in limited else {}
 
 
 def find_console() -> list[ControllerRouterHandler]:

@@ -13,6 +13,10 @@ from homing.apps.marketplace.profiles import SERVER_OWNED, may_write_profiles
 from homing.apps.marketplace.proposals import STATUS, TERMS, may_write_proposals
 from homing.declare import ALL, ANYONE, App, by_field, by_version, furthest, last_write_wins, may, server_wins, union
 from homing.media import Store
+from homing.protocol.rates import Rate
+
+# The spec's: requests in 15 minutes, of a person on one platform.
+RATES = {"web": Rate(100, 900), "mobile": Rate(200, 900)}
 
 PROFILE = ("kind", "name", "headline", "bio", "skills", "hourly_rate_cents", "currency", "location", "is_available",
            "is_listed", "avatar_id")  # fmt: skip
@@ -22,7 +26,7 @@ JOB = ("title", "description", "skills", "budget_kind", "budget_min_cents", "bud
 
 def declare(_store: Store) -> App:
     """The application. Its pictures are named by id, and verified when they are made, so the store is not used here."""
-    market = App("marketplace", title="Marketplace", migrations="homing.apps.marketplace")
+    market = App("marketplace", title="Marketplace", migrations="homing.apps.marketplace", rates=RATES)
 
     market.scope("everyone", held_by="SELECT 'all' FROM homing.users WHERE id = %(user)s")
     market.scope("office", held_by="SELECT 'all' FROM homing.users WHERE id = %(user)s AND role = 'OWNER'")

@@ -62,7 +62,7 @@ async def get_payment(tenant: Tenant, caller: Caller, payment_id: UUID) -> Payme
         return await read_payment(conn, payment_id, user=user)
 
 
-@post("/payments/webhook", status_code=200, roles=PUBLIC)
+@post("/payments/webhook", status_code=200, roles=PUBLIC, rate=None)
 async def post_webhook(request: Call, tenant: Tenant) -> Received:
     """Where the gateway sends its events, signed (``Stripe-Signature``). Taken once each, in any order."""
     payload = await read_bytes(request)
