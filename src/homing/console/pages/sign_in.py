@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from time import monotonic
 from typing import Any
 
 from litestar import get, post
@@ -11,11 +10,13 @@ from homing.accounts import sessions
 from homing.accounts.caller import require_person
 from homing.accounts.cookies import IDLE, find_cookie, read_cookie, write_cookie
 from homing.accounts.login import login
+from homing.accounts.rates import LOGIN, LOGIN_ADDRESS
 from homing.console.flash import Flash, bad, good
 from homing.console.forms import Form
 from homing.console.shell import Asked, Html, cookie, render, see_other
 from homing.engine.caller import Caller
 from homing.protocol.errors import Problem
+from homing.server.limiting import address_of
 from homing.server.node import Node
 from homing.server.routing import PERSON, PUBLIC, SIGNED_IN, is_secure
 from homing.server.tenant import Tenant
@@ -37,9 +38,8 @@ async def post_sign_in(request: Asked, node: Node, tenant: Tenant, form: Form) -
     """Sign in with a login and a password."""
     back = _inside(form.maybe("next"))
     given = form.maybe("login") or ""
-    address = request.client.host if request.client else ""
     try:
-        tenant.throttle.take(login=given, address=address, now=monotonic())
+        taken = await tenant.rates.take((LOGIN_ADDRESS, address_of(request.scope)), (LOGIN, given.casefold()))
         session = await login(
             tenant.database,
             login=given,
@@ -53,7 +53,7 @@ async def post_sign_in(request: Asked, node: Node, tenant: Tenant, form: Form) -
     except Problem as problem:
         status = problem.code.status or 422
         return _page(request, node, tenant, back=back, given=given, said=bad(_why(problem)), status=status)
-    tenant.throttle.give_back(login=given, address=address, now=monotonic())
+    tenant.rates.give_back(taken)  # only failures count
     value = write_cookie(
         tenant.keys,
         user_id=session.user_id,
