@@ -15,7 +15,7 @@ from homing.media import MediaFile, Store, verify_uploads
 from homing.postgres.sql import Connection, fetch_all, fetch_one, load
 from homing.protocol.errors import Problem
 
-TYPES = frozenset({"image/jpeg", "image/png", "image/webp", "image/gif", "image/avif", "image/heic"})
+TYPES = frozenset({"image/jpeg", "image/png", "image/webp", "image/gif", "image/avif"})
 """What a picture may be. Whether the bytes are it, the upload was asked already."""
 
 
