@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from homing.cli._demo.office import at_desk
+
 
 @dataclass
 class Scene:
@@ -14,4 +16,10 @@ class Scene:
 
 def play(url: str) -> Scene:
     """Make the scene on a server with the demo's data."""
-    return Scene()
+    scene = Scene()
+    with at_desk(url) as desk:
+        (job, *_) = desk.call("GET", "/crm/jobs")["items"]
+        scene.places["job"] = job["id"]
+        desk.call("PATCH", f"/crm/jobs/{job['id']}", {"notes": "Bring the long ladder.", "title": "Replace the gutter"})
+        desk.call("PATCH", f"/crm/jobs/{job['id']}", {"notes": "Bring the long ladder and the small one."})
+    return scene

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
+
+from homing.engine.values import read_row
+
+_MOMENT = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$")
 
 
 def moment(value: Any) -> str:
@@ -68,9 +73,16 @@ def brief(value: Any, length: int = 80) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
+def decoded(value: msgspec.Raw | bytes | str | None) -> Any:
+    """JSON that was passed through, read; None for nothing. A number that no float holds is infinite here."""
+    if value is None:
+        return None
+    return read_row(value if isinstance(value, str) else bytes(value).decode())
+
+
 def words(name: str) -> str:
-    """A column's name for people: ``first_name`` → ``First name``."""
-    said = name.replace("_", " ").strip()
+    """A column's name for people: ``first_name`` → ``First name``, ``customer_id`` → ``Customer``."""
+    said = name.removesuffix("_id").replace("_", " ").strip()
     return said[:1].upper() + said[1:]
 
 
@@ -83,6 +95,11 @@ def address(path: str, given: Mapping[str, Any], **changes: Any) -> str:
 def differing(values: Sequence[Any]) -> bool:
     """Whether they are not all the same; ``True`` and ``1`` are not."""
     return len({msgspec.json.encode(value, order="deterministic") for value in values}) > 1
+
+
+def is_moment(value: Any) -> bool:
+    """Whether it is a time as rows say it."""
+    return isinstance(value, str) and _MOMENT.match(value) is not None
 
 
 def _time(value: Any) -> datetime | None:
@@ -107,4 +124,5 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "pretty": pretty,
     "brief": brief,
     "words": words,
+    "decoded": decoded,
 }

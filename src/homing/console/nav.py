@@ -29,6 +29,10 @@ class Section:
 SECTIONS = (
     Section(None, (Entry("Overview", "/console/overview", "layout-dashboard", key="o"),)),
     Section(
+        "Data",
+        (Entry("Tables", "/console/tables", "table-2", roles=SIGNED_IN, key="t"),),
+    ),
+    Section(
         "Administration",
         (Entry("Users", "/console/users", "users", key="u"),),
     ),

@@ -50,7 +50,7 @@ def _environment() -> Environment:
         cache_size=-1,
     )
     found.filters |= formats.FILTERS
-    found.tests["differing"] = formats.differing
+    found.tests |= {"differing": formats.differing, "moment": formats.is_moment}
     found.globals |= {"static": static.address, "icons": static.address("icons.svg"), "address": formats.address}
     return found
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from homing.console.pages import home, overview, sign_in, users
+from homing.console.pages import home, overview, row, sign_in, tables, users
 
 ROUTES = [
     *home.ROUTES,
     *overview.ROUTES,
+    *row.ROUTES,
     *sign_in.ROUTES,
+    *tables.ROUTES,
     *users.ROUTES,
 ]

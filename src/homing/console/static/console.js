@@ -99,12 +99,13 @@
 
   // Filters send themselves; empty ones stay out of the address.
   const send = (form) => {
-    all("input, select", form).forEach((field) => { field.disabled = !field.value; });
+    const idle = one("[name=value]", form) && !one("[name=value]", form).value && !/none|some/.test(one("[name=op]", form)?.value);
+    all("input, select", form).forEach((field) => { field.disabled = !field.value || (idle && /^(column|op)$/.test(field.name)); });
     form.submit();
   };
   document.addEventListener("change", (event) => {
     const form = event.target.closest("form[data-filters]");
-    if (form && event.target.matches("select, [type=date], [type=checkbox]")) send(form);
+    if (form && !("still" in event.target.dataset) && event.target.matches("select, [type=date], [type=checkbox]")) send(form);
   });
   document.addEventListener("submit", (event) => {
     if (event.target.matches("form[data-filters]")) {
