@@ -2,6 +2,9 @@
 
 from homing.apps.marketplace.declaration import declare
 from homing.apps.marketplace.images import find_media
+from homing.apps.marketplace.notices import NOTICES
 from homing.apps.marketplace.routes import ROUTES, SPEC_ROUTES
 
-__all__ = ["ROUTES", "SPEC_ROUTES", "declare", "find_media"]
+JOBS = [NOTICES]
+
+__all__ = ["JOBS", "ROUTES", "SPEC_ROUTES", "declare", "find_media"]

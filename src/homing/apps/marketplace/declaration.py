@@ -9,6 +9,7 @@ from __future__ import annotations
 from homing.apps.marketplace import rules
 from homing.apps.marketplace.jobs import may_write_jobs
 from homing.apps.marketplace.messages import may_send_and_read
+from homing.apps.marketplace.notices import tell_of_jobs, tell_of_proposals
 from homing.apps.marketplace.profiles import SERVER_OWNED, may_write_profiles
 from homing.apps.marketplace.proposals import STATUS, TERMS, may_write_proposals
 from homing.declare import ALL, ANYONE, App, by_field, by_version, furthest, last_write_wins, may, server_wins, union
@@ -71,6 +72,7 @@ def declare(_store: Store) -> App:
         merge=by_field(skills=union),
         prepare=[may_write_jobs],
         checks=rules.JOB,
+        effects=[tell_of_jobs],
         fill={"client_id": "%(user)s::uuid"},
         public="status = 'open'",
     )
@@ -83,6 +85,7 @@ def declare(_store: Store) -> App:
         merge=by_version(),
         prepare=[may_write_proposals],
         checks=rules.PROPOSAL,
+        effects=[tell_of_proposals],
         fill={"freelancer_id": "%(user)s::uuid", "client_id": "NULL::uuid"},
     )
     # Letters and lists are their people's, not the office's.
