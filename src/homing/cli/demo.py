@@ -15,19 +15,20 @@ import msgspec
 from cyclopts import Parameter
 from rich.console import Console
 
-from homing.cli._demo import conversation, crm, crm_show, penguins, sample, season, show
+from homing.cli._demo import conversation, crm, crm_show, market, market_show, penguins, sample, season, show
 from homing.cli._demo.office import ensure_office
+from homing.cli._demo.push_endpoint import push_endpoint, vapid_key
 from homing.cli._demo.serving import serving
 from homing.cli._shell import Json, reported
 from homing.server.tenant import Tenant
 from homing.settings import Settings
 
-APPS = ("fieldwork", "messaging", "crm")
+APPS = ("fieldwork", "messaging", "crm", "marketplace")
 """Every application that ships."""
 
 
 def command(
-    which: Literal["fieldwork", "messaging", "crm"] = "fieldwork",
+    which: Literal["fieldwork", "messaging", "crm", "marketplace"] = "fieldwork",
     /,
     *,
     scenario: bool = False,
@@ -42,7 +43,7 @@ def command(
     ----------
     which
         What to play with --scenario: fieldwork is a season on three islands, messaging a conversation between an office
-        and five phones, crm a contractor's week.
+        and five phones, crm a contractor's week, marketplace clients and freelancers in browsers and on phones.
     scenario
         Play it, on a server of its own that is removed afterwards.
     port
@@ -50,7 +51,7 @@ def command(
     seed
         Another seed is another course of events: other days with signal, other losses.
     """
-    plays = {"fieldwork": _season, "messaging": _conversation, "crm": _week}
+    plays = {"fieldwork": _season, "messaging": _conversation, "crm": _week, "marketplace": _market}
     raise SystemExit(reported(lambda: plays[which](seed, as_json=json) if scenario else _demo(data, port)))
 
 
@@ -118,7 +119,7 @@ def _conversation(seed: int, *, as_json: bool) -> int:
 
     with (
         TemporaryDirectory(prefix="homing-demo-") as folder,
-        serving(_settings(Path(folder), 0, APPS), prepare) as url,
+        serving(_settings(Path(folder), 0, ("fieldwork", "messaging", "crm")), prepare) as url,
         season.silent() if as_json else show.told(console, "conversation", "hours") as (tell, step),
     ):
         outcome = conversation.play(url, where[0], seed=seed, tell=tell, step=step)
@@ -150,6 +151,35 @@ def _week(seed: int, *, as_json: bool) -> int:
     return 0 if outcome.ok else 1
 
 
+def _market(seed: int, *, as_json: bool) -> int:
+    console = Console(stderr=as_json)
+    where: list[str] = []
+
+    async def prepare(tenant: Tenant) -> None:
+        await ensure_office(tenant)
+        where.append(tenant.database.url)
+
+    with TemporaryDirectory(prefix="homing-demo-") as folder, push_endpoint() as endpoint:
+        key = Path(folder) / "vapid.pem"
+        key.write_bytes(vapid_key())
+        settings = msgspec.structs.replace(
+            _settings(Path(folder), 0, ("marketplace",)),
+            push_vapid_key=key,
+            push_vapid_contact="mailto:office@example.org",
+            push_private_endpoints=True,  # the demo's own push service is on this machine, and without TLS
+        )
+        with (
+            serving(settings, prepare) as url,
+            season.silent() if as_json else show.told(console, "marketplace", "acts") as (tell, step),
+        ):
+            outcome = market.play(url, where[0], endpoint, seed=seed, tell=tell, step=step)
+    if as_json:
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(outcome)).decode() + "\n")
+    else:
+        market_show.show(console, outcome)
+    return 0 if outcome.ok else 1
+
+
 def _settings(data: Path, port: int, apps: tuple[str, ...]) -> Settings:
     """The environment's, but on this machine only: the demo's passwords are printed for everybody to see."""
     given = Settings.read(os.environ)
@@ -161,5 +191,6 @@ def _settings(data: Path, port: int, apps: tuple[str, ...]) -> Settings:
         port=port,
         base_url=None,
         media_url=None,
+        payments="sandbox",  # nobody's card is charged by a demo, whatever keys the environment names
         apps=apps,
     )

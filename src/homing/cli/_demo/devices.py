@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
+from types import MappingProxyType
 from uuid import uuid4
 
 import httpx
@@ -77,8 +79,15 @@ class Device:
 
 
 @contextmanager
-def devices(url: str, folder: Path, carried: dict[str, str], *, seed: int) -> Iterator[dict[str, Device]]:
-    """Devices by name, signed in and registered; ``carried``: device → login."""
+def devices(
+    url: str,
+    folder: Path,
+    carried: dict[str, str],
+    *,
+    seed: int,
+    clocks: Mapping[str, Callable[[], datetime]] = MappingProxyType({}),
+) -> Iterator[dict[str, Device]]:
+    """Devices by name, signed in and registered; ``carried``: device → login. ``clocks``: those that go wrong."""
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         made: dict[str, Device] = {}
@@ -86,7 +95,7 @@ def devices(url: str, folder: Path, carried: dict[str, str], *, seed: int) -> It
             line = LossyLine(Random(f"{seed} {name}"))  # noqa: S311 - a season that can be played again
             http = stack.enter_context(httpx.Client(transport=line, timeout=30))
             path = folder / f"{name}.sqlite"
-            replica = Replica(path, new_id=ids(name).__next__)
+            replica = Replica(path, clock=clocks.get(name, utc_now), new_id=ids(name).__next__)
             # Nobody waits for a bad line here: the days between are what a season's devices wait for.
             client = stack.enter_context(Client(replica, url, http=http, sleep=lambda _: None))
             line.good = True
@@ -94,6 +103,10 @@ def devices(url: str, folder: Path, carried: dict[str, str], *, seed: int) -> It
             client.register_device(device_type="tablet", os_version="1", app_version="1.0.0")
             made[name] = Device(name, login, path, client, line)
         yield made
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 def ids(name: str) -> Iterator[str]:

@@ -35,8 +35,12 @@ class Desk:
         self._http = http
 
     def call(self, method: str, path: str, body: Any = None, **params: Any) -> Any:
-        """The answer's JSON. Raises httpx.HTTPStatusError with the problem's own words."""
-        answer = self._http.request(method, f"/api/v1{path}", json=body, params=params)
+        """The answer's JSON; ``path`` below the base path, or a whole one that a specification spells (``/api/…``).
+
+        Raises httpx.HTTPStatusError with the problem's own words.
+        """
+        whole = path if path.startswith("/api/") else f"/api/v1{path}"
+        answer = self._http.request(method, whole, json=body, params=params)
         if answer.is_error:
             raise httpx.HTTPStatusError(f"{method} {path}: {answer.text}", request=answer.request, response=answer)
         return answer.json() if answer.content else None

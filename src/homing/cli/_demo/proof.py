@@ -69,7 +69,8 @@ def prove(database_url: str, user_id: str, replica: Path, *, scopes: Mapping[str
             due = {}
             for row in conn.execute(query, {"user": UUID(user_id)}):
                 version = row.pop("row_version" if resource_type == "mobile_form" else "version")
-                due[str(row["id"])] = (version, _wire(row))
+                key = row["entity" if resource_type == "offline_cache_metadata" else "id"]
+                due[str(key)] = (version, _wire(row))
             rows[resource_type] = len(due)
             wrong += _differences(resource_type, due, held.pop(resource_type, {}))
     wrong += [f"{resource_type}: the replica holds {len(extra)} rows of it" for resource_type, extra in held.items()]

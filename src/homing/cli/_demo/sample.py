@@ -6,7 +6,7 @@ import textwrap
 from dataclasses import dataclass
 from typing import Any
 
-from homing.cli._demo import crm_sample, penguins
+from homing.cli._demo import crm_sample, market_sample, penguins
 from homing.cli._demo.office import OFFICE, PASSWORD, Desk, at_desk
 from homing.cli._demo.penguins import ISLANDS, PLACES
 
@@ -85,6 +85,7 @@ def fill(url: str) -> None:
         if _has_messaging(desk):
             _write_letters(desk, url)
         crm_sample.fill(desk, {login: _user(desk, login) for login in PEOPLE})
+        market_sample.fill(desk, url)
     with at_desk(url, "ana", device_id=TABLET) as tablet:
         about = {"device_id": TABLET, "device_type": "tablet", "os_version": "14", "app_version": "1.0.0"}
         tablet.call("POST", "/mobile/devices", about)
@@ -133,12 +134,13 @@ def _meter(desk: Desk) -> str:
 
 
 def to_try(url: str) -> list[Try]:
-    """Five things, and with messaging two more, with the real ids of the server at ``url``. They are pasted in this
-    order."""
+    """Five things, and with messaging and the marketplace two more each, with the real ids of the server at ``url``.
+    They are pasted in this order."""
     with at_desk(url) as desk:
         meter = _meter(desk)
         ana = _user(desk, "ana")
         messaging = _has_messaging(desk)
+        to_pay = market_sample.to_pay(desk)
     api = f"{url}/api/v1"
     curl = r"curl -sw '\n'"  # answers end without a line end, and the prompt would follow at once
     take = """sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/'"""
@@ -202,6 +204,26 @@ def to_try(url: str) -> list[Try]:
                 f'{curl} -X POST {api}/messages/$MESSAGE/read -H "Authorization: Bearer $ANA"',
             ),
         ]
+    if to_pay is not None:
+        asked = (
+            f'{{"proposal_id": "{to_pay}", "amount": {market_sample.AMOUNT_CENTS}, "currency": "usd",'
+            ' "platform": "mobile", "deviceFingerprint": "5f0c1b6e"}'
+        )
+        steps += [
+            Try(
+                "Look at the market as a phone does: the condensed form",
+                f'{curl} "{url}/api/jobs/marketplace?platform=mobile&limit=2" -H "Authorization: Bearer $ANA"',
+            ),
+            Try(
+                "Pay Ana for the nests she counted, in the sandbox: no money moves, her earnings grow",
+                f'SECRET=$(curl -s {url}/api/payments/create-intent {json} -H "Authorization: Bearer $OFFICE" \\\n'
+                f"""  -d '{asked}' \\\n"""
+                """  | sed 's/.*"client_secret":"\\([^"]*\\)".*/\\1/')\n"""
+                f'curl -s -o /dev/null {api}/payments/sandbox/confirm {json} -H "Authorization: Bearer $OFFICE" \\\n'
+                """  -d "{\\"client_secret\\": \\"$SECRET\\"}"\n"""
+                f'{curl} {api}/marketplace/profile -H "Authorization: Bearer $ANA"',
+            ),
+        ]
     return steps
 
 
@@ -209,7 +231,7 @@ def welcome(url: str) -> str:
     """What a person sees first."""
     people = ", ".join(f"{login} ({island})" for login, island in PEOPLE.items())
     tries = to_try(url)
-    count = {5: "Five", 7: "Seven"}[len(tries)]
+    count = {5: "Five", 7: "Seven", 9: "Nine"}[len(tries)]
     steps = "\n\n".join(
         f"{number}. {each.title}:\n\n{textwrap.indent(each.command, '')}" for number, each in enumerate(tries, 1)
     )
@@ -220,5 +242,6 @@ def welcome(url: str) -> str:
         f"  password     {PASSWORD}   (of all of them; this server answers on this machine only)\n\n"
         f"{count} things to try, in this order (a token lasts ten minutes; then begin again with 1. and 2.):\n\n"
         f"{steps}\n\nStop with Ctrl-C. The data stay; `homing demo --scenario` plays a whole season,\n"
-        "`homing demo --scenario messaging` a conversation, `homing demo --scenario crm` a contractor's week.\n"
+        "`homing demo --scenario messaging` a conversation, `homing demo --scenario crm` a contractor's week,\n"
+        "`homing demo --scenario marketplace` clients and freelancers, in browsers and on phones.\n"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
 import threading
@@ -16,6 +17,7 @@ from homing.server.app import create_app
 from homing.server.node import open_node
 from homing.server.serve import configure
 from homing.server.tenant import Tenant
+from homing.server.working import Working
 from homing.settings import Settings
 
 Prepare = Callable[[Tenant], Awaitable[None]]
@@ -23,7 +25,7 @@ Prepare = Callable[[Tenant], Awaitable[None]]
 
 @contextmanager
 def serving(settings: Settings, prepare: Prepare) -> Iterator[str]:
-    """Serve until the block ends; its URL. ``prepare`` has the tenant before anybody else.
+    """Serve and do the jobs until the block ends; its URL. ``prepare`` has the tenant before anybody else.
 
     Where another program has the port of ``settings``, any free one is taken. Raises what ``open_node`` raises.
     """
@@ -34,9 +36,15 @@ def serving(settings: Settings, prepare: Prepare) -> Iterator[str]:
             await prepare(node.default)
             with _listen(settings.host, settings.port) as sock:
                 host, port = sock.getsockname()[:2]
-                server = uvicorn.Server(configure(create_app(node), host=host, port=port))
+                app = create_app(node)
+                server = uvicorn.Server(configure(app, host=host, port=port))
+                working = asyncio.create_task(Working(node, app.state.metrics).run(), name="jobs")
                 listening.set_result((f"http://{host}:{port}", server))
-                await server.serve(sockets=[sock])
+                try:
+                    await server.serve(sockets=[sock])
+                finally:
+                    working.cancel()
+                    await asyncio.gather(working, return_exceptions=True)
 
     def run() -> None:
         try:
