@@ -5,7 +5,7 @@ https://developer.apple.com/documentation/usernotifications/sending-notification
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from time import time
@@ -38,13 +38,23 @@ class Apns:
     """Raises OSError and ValueError when made of a file that holds no key."""
 
     def __init__(
-        self, *, key: Path, key_id: str, team_id: str, topic: str, url: str, client: httpx.AsyncClient, at_once: int
+        self,
+        *,
+        key: Path,
+        key_id: str,
+        team_id: str,
+        topic: str,
+        url: str,
+        client: httpx.AsyncClient,
+        at_once: int,
+        clock: Callable[[], float] = time,
     ) -> None:
         self._key = ECKey.import_key(key.read_text(encoding="ascii"))
         self._key_id, self._team_id, self._topic = key_id, team_id, topic
         self._url = f"{url.rstrip('/')}/3/device/"
         self._client = client
         self._at_once = at_once
+        self._clock = clock
         self._token = ""
         self._signed_at = 0.0
 
@@ -66,12 +76,12 @@ class Apns:
         if message.collapse is not None:
             headers["apns-collapse-id"] = message.collapse
         answer = await post(self._client, self._url + message.address, content=write(message), headers=headers)
-        if answer.status == 403 and token == self._token and time() - self._signed_at >= TOKEN_SECONDS_MIN:
+        if answer.status == 403 and token == self._token and self._clock() - self._signed_at >= TOKEN_SECONDS_MIN:
             self._token = ""
         return read(answer)
 
     def _sign(self) -> str:
-        now = time()
+        now = self._clock()
         if not self._token or not 0 <= now - self._signed_at < TOKEN_SECONDS:
             header = {"alg": "ES256", "kid": self._key_id}
             self._token = jwt.encode(header, {"iss": self._team_id, "iat": int(now)}, self._key, algorithms=["ES256"])
