@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import anyio
+import psycopg
 import pytest
 
+from homing.apps.marketplace.views import count_visits
+from homing.postgres.database import Database
 from tests.apps.marketplace.scene import API, ok, query, refused
 from tests.fixtures.accounts import Person, SignIn
 from tests.fixtures.server import Server
@@ -38,8 +43,6 @@ def freelancer(new_person: SignIn, request: pytest.FixtureRequest) -> Person:
 def nothing_left(settings: Any) -> Iterator[None]:
     """Lists are of this test's rows."""
     yield
-    import psycopg
-
     with psycopg.connect(settings.database_url, autocommit=True) as conn:
         conn.execute("DELETE FROM marketplace.jobs")
         conn.execute("DELETE FROM marketplace.profiles")
@@ -303,6 +306,32 @@ def test_profiles_are_found_and_hidden(client: Person, freelancer: Person, new_p
     assert ok(client.http.get(f"{API}/profiles/{profile['id']}"))["name"] == "Fay"
     assert refused(client.http.patch(f"{API}/profiles/{profile['id']}", json={"name": "X"})) == (403, "forbidden")
     assert refused(new_person("newcomer").http.get(f"{API}/profile")) == (404, "not_found")
+
+
+def counted(url: str, today: date) -> int:
+    async def count() -> int:
+        owner = Database(url, pool_size=1)
+        await owner.open()
+        try:
+            return await count_visits(owner, today=today)
+        finally:
+            await owner.close()
+
+    return anyio.run(count)
+
+
+def test_a_visitor_counts_once_a_day(settings: Any, new_person: SignIn) -> None:
+    fay, cleo, finn = (new_person(f"{name}-of-visits") for name in ("fay", "cleo", "finn"))
+    path = f"{API}/profiles/{ok(fay.http.put(f'{API}/profile', json={'name': 'Fay'}))['id']}"
+    for person, platform in ((cleo, "web"), (cleo, "mobile"), (finn, "web"), (fay, "web")):
+        ok(person.http.get(path, params={"platform": platform}))
+    today = datetime.now(UTC).date()
+    assert [counted(settings.database_url, today) for _ in range(2)] == [1, 0]
+    shown = ok(fay.http.get(f"{API}/profile"))
+    assert (shown["profile_views"], shown["server_version"]) == (2, 2)
+    ok(cleo.http.get(path))
+    assert counted(settings.database_url, today + timedelta(days=3)) == 0
+    assert query(settings.database_url, "SELECT count(*) FROM marketplace.profile_visits") == [(0,)]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ from homing.apps.marketplace.declaration import declare
 from homing.apps.marketplace.images import find_media
 from homing.apps.marketplace.notices import NOTICES
 from homing.apps.marketplace.routes import ROUTES, SPEC_ROUTES
+from homing.apps.marketplace.views import VIEWS
 
-JOBS = [NOTICES]
+JOBS = [NOTICES, VIEWS]
 
 __all__ = ["JOBS", "ROUTES", "SPEC_ROUTES", "declare", "find_media"]

@@ -10,6 +10,7 @@ from litestar.params import QueryParameter
 
 from homing.apps.marketplace.forms import PACKAGE, Form, Platform, show_profiles, table_of
 from homing.apps.marketplace.listings import LIMIT_LISTING, Skills, page_of_profiles, query_of, skills_of
+from homing.apps.marketplace.views import note_visit
 from homing.engine.caller import Caller, Claims
 from homing.postgres.sql import fetch_one, load
 from homing.protocol.errors import Problem
@@ -50,13 +51,13 @@ async def get_profiles(
 @get("/profiles/{profile_id:uuid}", roles=SIGNED_IN, answer=Row)
 async def get_profile(tenant: Tenant, caller: Caller, profile_id: UUID, platform: Platform = "web") -> RawJson:
     """One profile: a listed one, one's own, or one of somebody the caller has to do with."""
-    return await _profile(tenant, caller, profile_id, form=platform)
+    return await _visited(tenant, caller, profile_id, form=platform)
 
 
 @get("/va/profiles/{profile_id:uuid}", roles=SIGNED_IN, answer=Row)
 async def get_va_profile(tenant: Tenant, caller: Caller, profile_id: UUID, platform: Platform = "web") -> RawJson:
     """The same, as spec 4 addresses it."""
-    return await _profile(tenant, caller, profile_id, form=platform)
+    return await _visited(tenant, caller, profile_id, form=platform)
 
 
 @get("/profile", roles=SIGNED_IN, answer=Row)
@@ -109,6 +110,13 @@ async def _own(tenant: Tenant, caller: Caller) -> UUID | None:
     async with tenant.database.transaction(actor=str(caller.user_id)) as conn:
         row = await fetch_one(conn, load(PACKAGE, "find_profile"), {"user": caller.user_id})
     return None if row is None else row[0]
+
+
+async def _visited(tenant: Tenant, caller: Caller, profile_id: UUID, *, form: Form) -> RawJson:
+    shown = await _profile(tenant, caller, profile_id, form=form)
+    async with tenant.database.transaction(actor=str(caller.user_id)) as conn:
+        await note_visit(conn, profile=profile_id, visitor=caller.user_id, today=tenant.clock().date())
+    return shown
 
 
 async def _profile(

@@ -62,6 +62,18 @@ CREATE INDEX profiles_avatar ON marketplace.profiles (avatar_id) WHERE avatar_id
 CREATE TRIGGER update_profiles_updated_at BEFORE UPDATE ON marketplace.profiles
     FOR EACH ROW EXECUTE FUNCTION homing.update_updated_at_column();
 
+-- Who looked at a profile on which day, until an hourly job adds it to profile_views (homing/apps/marketplace/views.py).
+CREATE TABLE marketplace.profile_visits (
+    profile_id uuid NOT NULL REFERENCES marketplace.profiles (id) ON DELETE CASCADE,
+    visitor_id uuid NOT NULL REFERENCES homing.users (id) ON DELETE CASCADE,
+    visited_on date NOT NULL,
+    counted boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (profile_id, visitor_id, visited_on)
+);
+CREATE INDEX profile_visits_visitor ON marketplace.profile_visits (visitor_id);
+CREATE INDEX profile_visits_uncounted ON marketplace.profile_visits (profile_id) WHERE NOT counted;
+CREATE INDEX profile_visits_counted ON marketplace.profile_visits (visited_on) WHERE counted;
+
 CREATE TABLE marketplace.jobs (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
     client_id uuid NOT NULL REFERENCES homing.users (id) ON DELETE CASCADE,
