@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from homing.protocol.limits import DEFAULT_LIMITS, Limits
+from homing.protocol.pins import Pin, read_pins
 from homing.protocol.rates import Rate, read_rates
 
 PREFIX = "HOMING_"
@@ -46,6 +47,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Where clients reach this server, when a proxy stands before it. None: as each request says."""
     trusted_proxies: Networks = (ip_network("127.0.0.1"), ip_network("::1"))
     """Addresses or networks of the proxies whose X-Forwarded-For says who calls. Nobody else's is believed."""
+    certificate_pins_ios: tuple[Pin, ...] = ()
+    """Pins of the server's certificate that iOS apps accept, as ``sha256/…=, sha256/…=@2026-12-01``: the next one with
+    the day from which it may be met. They are published at ``/api/v1/capabilities``."""
+    certificate_pins_android: tuple[Pin, ...] = ()
+    """The same for Android apps."""
     rates: Rates = {}
     """Rates other than their defaults, as ``marketplace-web=300/900, sync=off``: requests and seconds."""
     apps: tuple[str, ...] = ("fieldwork",)
@@ -154,6 +160,8 @@ def _read_one(
 def _convert(value: str, kind: Any) -> Any:
     if kind in (Path, Path | None):
         return Path(msgspec.convert(value, Text))
+    if kind == tuple[Pin, ...]:
+        return read_pins(value)
     if kind == Rates:
         return read_rates(value)
     if kind == Networks:

@@ -51,6 +51,7 @@ def test_the_whole_answer(settings: Settings, new_person: SignIn) -> None:
             "trust_score": 1.0,
             "trust_reasons": [],
             "metadata": {"model": "X1", "nested": {"a": [1, None]}},
+            "fingerprint_at": None,
             "clock_offset_seconds": None,
             "last_seen": device["last_seen"],
             "created_at": device["created_at"],

@@ -61,10 +61,8 @@ def test_the_formula() -> None:
     ("before", "after", "apps", "found"),
     [
         ({}, {}, ("", "1.0"), []),
-        ({}, {"fingerprint": "a", "attestation": "x"}, ("1.0", "1.0"), []),
-        ({"fingerprint": "a"}, {"fingerprint": "a"}, ("1.0", "1.1"), []),
-        ({"fingerprint": "a"}, {"fingerprint": "b"}, ("1.0", "1.0"), ["fingerprint_changed"]),
-        ({"fingerprint": "a"}, {}, ("1.0", "1.0"), ["fingerprint_changed"]),
+        ({}, {"attestation": "x"}, ("1.0", "1.0"), []),
+        ({"attestation": "x"}, {"attestation": "y"}, ("1.0", "1.1"), []),
         ({"attestation": "x"}, {"attestation": ""}, ("1.0", "1.0"), ["attestation_missing"]),
         ({}, {}, ("1.10.0", "1.9.9"), ["app_downgraded"]),
         ({}, {}, ("1.9.9", "1.10.0"), []),

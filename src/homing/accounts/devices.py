@@ -11,7 +11,7 @@ from msgspec import Meta
 from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
 
-from homing.accounts import push_tokens, sessions, trust
+from homing.accounts import device_events, fingerprints, push_tokens, sessions, trust
 from homing.accounts.trust import Reason
 from homing.engine.caller import Caller
 from homing.postgres.database import Database
@@ -33,10 +33,32 @@ class Registration(msgspec.Struct, kw_only=True):
 
     device_id: Name
     device_type: Short
-    os_version: Short
+    os_version: Short | None = None
     app_version: Short
     push_token: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
     metadata: dict[str, Any] | None = None
+    fingerprint: fingerprints.Fingerprint | None = None
+
+
+class DeviceRegistration(msgspec.Struct, kw_only=True):
+    """``POST /mobile/auth/register-device``, as specification 4 spells it. Without ``pushToken`` (people may say no to
+    notifications) the one it has stays; ``deviceFingerprint`` is ours."""
+
+    deviceId: Name  # noqa: N815
+    platform: Literal["ios", "android"]
+    pushToken: push_tokens.Text | None = None  # noqa: N815
+    appVersion: Annotated[str, Meta(max_length=20)]  # noqa: N815
+    deviceFingerprint: fingerprints.Fingerprint | None = None  # noqa: N815
+
+
+class RegisteredDevice(msgspec.Struct, frozen=True, rename="camel"):
+    """How a device is used: its row of ``mobile_sessions``."""
+
+    device_id: str
+    platform: str
+    app_version: str
+    last_active: datetime
+    created_at: datetime
 
 
 class DeviceChange(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -50,7 +72,8 @@ class DeviceChange(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 class Device(msgspec.Struct, frozen=True, kw_only=True):
     """A device as answers show it. The push token stays here: whoever has it can send to the phone.
 
-    ``clock_offset_seconds``: the server's clock minus the device's, as last measured.
+    ``fingerprint_at``: when it first told a fingerprint, or last another one. ``clock_offset_seconds``: the server's
+    clock minus the device's, as last measured.
     """
 
     id: UUID
@@ -66,6 +89,7 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     trust_score: float
     trust_reasons: list[Reason]
     metadata: dict[str, Any]
+    fingerprint_at: datetime | None
     clock_offset_seconds: float | None
     last_seen: datetime | None
     created_at: datetime
@@ -78,13 +102,15 @@ async def register(
     given: Registration,
     *,
     now: datetime,
+    secret: bytes,
     private_push: bool = False,
     push_tokens_max: int = DEFAULT_LIMITS.push_tokens_a_user_max,
 ) -> Device:
     """Register the caller's device, or bring what is known of it up to date.
 
     A device that was another user's becomes the caller's, and the other user's sessions on it end. A suspended device
-    stays suspended. ``private_push``: its push service may have a private address.
+    stays suspended. Its fingerprint is taken out of the metadata and hashed under ``secret``. ``private_push``: its
+    push service may have a private address.
     Raises Problem: device_mismatch, device_revoked, too_large, invalid_envelope.
     """
     if caller.device_name not in (None, given.device_id):
@@ -92,6 +118,11 @@ async def register(
     if given.metadata is not None and len(msgspec.json.encode(given.metadata)) > METADATA_BYTES_MAX:
         raise Problem("too_large", f"metadata may have {METADATA_BYTES_MAX} bytes as JSON")
     token = None
+    metadata, fingerprint = given.metadata, given.fingerprint
+    if metadata is not None and "fingerprint" in metadata:
+        metadata = {**metadata}
+        told = metadata.pop("fingerprint")
+        fingerprint = told if fingerprint is None else fingerprint
     if given.push_token is not None:
         token = push_tokens.recognise(
             given.push_token, push_tokens.platform_of(given.device_type), private=private_push
@@ -115,7 +146,7 @@ async def register(
                 "app_version": given.app_version,
                 "push_token": None if token is None else token.address,
                 "keep_push_token": given.push_token is None and not moved,
-                "metadata": None if given.metadata is None else Jsonb(given.metadata),
+                "metadata": None if metadata is None else Jsonb(metadata),
                 "now": now,
             },
         )
@@ -132,11 +163,28 @@ async def register(
         await sessions.name_device(conn, session_id=caller.session_id, device_name=given.device_id)
         for reason in trust.registration_reasons(
             before=known["metadata"],
-            after=known["metadata"] if given.metadata is None else given.metadata,
+            after=known["metadata"] if metadata is None else metadata,
             app_before=known["app_version"],
             app_after=given.app_version,
         ):
             await trust.add_reason(conn, device_id=known["id"], reason=reason, now=now)
+        if fingerprint is not None:
+            await fingerprints.compare(
+                conn,
+                device_name=given.device_id,
+                user_id=caller.user_id,
+                fingerprint=fingerprints.hashed(secret, fingerprint),
+                where="registration",
+                now=now,
+            )
+        elif metadata is not None and known["fingerprint"] is not None:
+            # It describes itself anew, and does not say any more which machine it is.
+            await fingerprints.differs(
+                conn, device_id=known["id"], user_id=caller.user_id, where="registration", now=now
+            )
+        if moved or known["user_id"] is None:
+            kind: device_events.Kind = "moved" if moved else "registered"
+            await device_events.note(conn, device_id=known["id"], kind=kind, user_id=caller.user_id, now=now)
         return await read(conn, known["id"])
 
 
@@ -157,6 +205,16 @@ async def read(conn: Connection, device_id: UUID) -> Device:
     if row is None:
         raise Problem("not_found")
     return msgspec.convert(row, Device)
+
+
+async def read_mobile_session(db: Database, device_name: str) -> RegisteredDevice:
+    """Raises Problem("not_found")."""
+    async with db.connection() as conn, conn.cursor(row_factory=class_row(RegisteredDevice)) as cursor:
+        await cursor.execute(load(__package__, "read_mobile_session"), {"device": device_name})
+        row = await cursor.fetchone()
+    if row is None:
+        raise Problem("not_found")
+    return row
 
 
 async def read_page(
@@ -202,10 +260,14 @@ async def change(db: Database, device_id: UUID, wanted: DeviceChange, *, by: Cal
                 load(__package__, "update_device_status"),
                 {"id": device_id, "status": wanted.status, "reason": wanted.reason},
             )
+            said = {"status": wanted.status, "reason": wanted.reason}
+            await device_events.note(
+                conn, device_id=device_id, kind="status_changed", user_id=by.user_id, now=now, **said
+            )
         if wanted.status == "revoked":
             await sessions.end_all_of_device(conn, device_name=device.device_id, reason="device revoked", now=now)
         if wanted.trust_reset:
-            await trust.reset(conn, device_id=device_id, by=str(by.user_id), note=wanted.reason or "", now=now)
+            await trust.reset(conn, device_id=device_id, by=by.user_id, note=wanted.reason or "", now=now)
         return await read(conn, device_id)
 
 

@@ -27,7 +27,7 @@ from msgspec import Meta
 from psycopg import errors
 from psycopg.types.json import Jsonb
 
-from homing.accounts import device_keys, devices, enrolment, sessions, trust, users
+from homing.accounts import device_events, device_keys, devices, enrolment, sessions, trust, users
 from homing.accounts.device_keys import Jwk
 from homing.accounts.keys import Keys
 from homing.accounts.sessions import Session
@@ -217,6 +217,7 @@ async def _bind(conn: Connection, given: CompleteEnrollment, key: Jwk | None, *,
         load(__package__, "pin_device_key"),
         {"id": device_id, "public_key": None if public is None else Jsonb(public)},
     )
+    await device_events.note(conn, device_id=device_id, kind="enrolled", user_id=user_id, now=now)
     if known["public_key"] not in (None, public):
         # A phone that was set up anew, or another one that took its name: the office looks before its edits count.
         await trust.add_reason(conn, device_id=device_id, reason="key_changed", now=now)

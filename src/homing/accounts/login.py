@@ -56,7 +56,13 @@ async def login(
         await execute(
             conn,
             load(__package__, "note_login"),
-            {"id": account.id, "now": now, "platform": platform, "password_hash": better_hash},
+            {
+                "id": account.id,
+                "now": now,
+                "platform": platform,
+                "device": device_name,
+                "password_hash": better_hash,
+            },
         )
         return await sessions.begin(
             conn,

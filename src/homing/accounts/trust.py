@@ -21,6 +21,7 @@ from uuid import UUID
 import msgspec
 from psycopg.types.json import Jsonb
 
+from homing.accounts import device_events
 from homing.postgres.database import Database
 from homing.postgres.sql import Connection, execute, fetch_one, load
 
@@ -81,14 +82,21 @@ async def add_reason(
     row = await fetch_one(conn, load(__package__, "lock_trust_reasons"), {"id": device_id})
     if row is None:
         return 1.0
-    return await _store(conn, device_id, merge(msgspec.convert(row[0], list[Reason]), given))
+    before = msgspec.convert(row[0], list[Reason])
+    score_is = await _store(conn, device_id, merge(before, given))
+    if reason not in {each.reason for each in before}:
+        await device_events.note(
+            conn, device_id=device_id, kind="trust_lowered", user_id=None, now=now, reason=reason, score=score_is
+        )
+    return score_is
 
 
-async def reset(conn: Connection, *, device_id: UUID, by: str, note: str, now: datetime) -> None:
+async def reset(conn: Connection, *, device_id: UUID, by: UUID, note: str, now: datetime) -> None:
     """The office trusts the device again: every reason goes, and this one, of no weight, says who decided it."""
     await _store(
         conn, device_id, [Reason(reason=RESET, weight=0.0, at=now, note=f"by {by}: {note}" if note else f"by {by}")]
     )
+    await device_events.note(conn, device_id=device_id, kind="trust_reset", user_id=by, now=now, reason=note)
 
 
 async def review(conn: Connection, *, device_id: UUID, now: datetime) -> float:
@@ -111,12 +119,10 @@ def registration_reasons(
 ) -> list[str]:
     """What a device's renewed registration says about it. ``before`` and ``after`` are its metadata.
 
-    ``metadata.fingerprint`` is a string the app derives from the hardware; ``metadata.attestation`` what the platform
-    attests. Both are optional; only losing or changing them counts.
+    ``metadata.attestation`` is what the platform attests. It is optional; only losing it counts. (The fingerprint is
+    compared by ``fingerprints``.)
     """
     reasons = []
-    if before.get("fingerprint") is not None and before["fingerprint"] != after.get("fingerprint"):
-        reasons.append("fingerprint_changed")
     if before.get("attestation") and not after.get("attestation"):
         reasons.append("attestation_missing")
     old, new = _version(app_before), _version(app_after)

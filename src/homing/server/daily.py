@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import msgspec
 
-from homing.accounts import enrolment
+from homing.accounts import device_events, enrolment, rates
 from homing.engine import collect
 from homing.jobs import listing
 from homing.media.sweep import sweep
@@ -39,6 +39,8 @@ class Collected(msgspec.Struct, kw_only=True):
     enrolments_expired: int
     enrolments_deleted: int
     dead_jobs: int
+    rate_counts: int
+    device_events: int
     notifications: int
 
 
@@ -65,5 +67,7 @@ async def daily_round(tenant: Tenant) -> Collected:
         enrolments_expired=enrolments.expired,
         enrolments_deleted=enrolments.deleted,
         dead_jobs=dead,
+        rate_counts=await rates.forget(tenant.database),
+        device_events=await device_events.forget(tenant.database),
         notifications=notifications,
     )

@@ -73,3 +73,48 @@ END $$;
 ALTER TABLE homing.keys DROP CONSTRAINT keys_purpose_check;
 ALTER TABLE homing.keys ADD CONSTRAINT keys_purpose_check
     CHECK (purpose IN ('access', 'token', 'media', 'identity', 'fingerprint'));
+
+-- How devices are used (spec 4): one row a device, for whoever uses it now. last_active is written when somebody signs in,
+-- registers or refreshes, not with each request: as exact as an access token lives long.
+CREATE TABLE homing.mobile_sessions (
+    id integer PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+    user_id uuid NOT NULL REFERENCES homing.users (id) ON DELETE CASCADE,
+    device_id text NOT NULL CONSTRAINT mobile_sessions_device_id_key UNIQUE
+        REFERENCES homing.mobile_devices (device_id) ON DELETE CASCADE,
+    platform varchar(20) NOT NULL,
+    app_version varchar(20) NOT NULL,
+    last_active timestamptz NOT NULL DEFAULT now(),
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX mobile_sessions_user ON homing.mobile_sessions (user_id);
+CREATE INDEX mobile_sessions_active ON homing.mobile_sessions (last_active);
+INSERT INTO homing.mobile_sessions (user_id, device_id, platform, app_version, last_active, created_at)
+SELECT user_id, device_id, left(lower(device_type), 20), left(app_version, 20), coalesce(last_seen, created_at), created_at
+FROM homing.mobile_devices WHERE user_id IS NOT NULL;
+
+-- Being seen on another platform is not being changed.
+DROP TRIGGER update_users_updated_at ON homing.users;
+CREATE TRIGGER update_users_updated_at BEFORE UPDATE ON homing.users
+    FOR EACH ROW WHEN (OLD.last_seen IS NOT DISTINCT FROM NEW.last_seen
+                       AND OLD.online_status IS NOT DISTINCT FROM NEW.online_status
+                       AND OLD.last_platform IS NOT DISTINCT FROM NEW.last_platform)
+    EXECUTE FUNCTION homing.update_updated_at_column();
+
+-- The machine behind a device's name, as a keyed hash. What was kept in clear goes: the next one told is the first.
+ALTER TABLE homing.mobile_devices
+    ADD COLUMN fingerprint bytea CHECK (octet_length(fingerprint) = 32),
+    ADD COLUMN fingerprint_at timestamptz;      -- when it was first told, or last another one
+UPDATE homing.mobile_devices SET metadata = metadata - 'fingerprint' WHERE metadata ? 'fingerprint';
+
+-- What happened to a device.
+CREATE TABLE homing.device_events (
+    id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+    device_id uuid NOT NULL REFERENCES homing.mobile_devices (id) ON DELETE CASCADE,
+    kind text NOT NULL,
+    at timestamptz NOT NULL DEFAULT now(),
+    user_id uuid REFERENCES homing.users (id) ON DELETE SET NULL,
+    details jsonb NOT NULL DEFAULT '{}'
+);
+CREATE INDEX device_events_newest ON homing.device_events (device_id, id DESC);
+CREATE INDEX device_events_user ON homing.device_events (user_id) WHERE user_id IS NOT NULL;
+REVOKE UPDATE ON homing.device_events FROM homing_api;

@@ -52,7 +52,7 @@ ROUTES = [
 ]
 """Under the base path."""
 
-SPEC_ROUTES = [*notifications.SPEC_ROUTES]
+SPEC_ROUTES = [*devices.SPEC_ROUTES, *notifications.SPEC_ROUTES]
 """Below /api as well: addresses that a specification writes without the version."""
 
 ROOT_ROUTES = [*errors.ROUTES, *health.ROUTES]

@@ -9,7 +9,7 @@ import msgspec
 from litestar import Request, get, post
 from msgspec import Meta
 
-from homing.accounts import device_keys, devices, sessions, users
+from homing.accounts import device_keys, devices, fingerprints, sessions, users
 from homing.accounts.access import issue_access
 from homing.accounts.devices import Device
 from homing.accounts.login import login
@@ -38,6 +38,7 @@ class LoginRequest(Proof, kw_only=True):
     password: Annotated[str, Meta(max_length=LENGTH_MAX)]
     platform: Literal["web", "mobile"] | None = None
     device_id: devices.Name | None = None
+    device_fingerprint: fingerprints.Fingerprint | None = None
 
 
 class RefreshRequest(Proof, kw_only=True):
@@ -45,6 +46,7 @@ class RefreshRequest(Proof, kw_only=True):
 
     refresh_token: Annotated[str, Meta(max_length=200)]
     device_id: devices.Name | None = None
+    device_fingerprint: fingerprints.Fingerprint | None = None
 
 
 class ChallengeRequest(msgspec.Struct, kw_only=True):
@@ -105,6 +107,7 @@ async def post_login(request: Request[Any, Any, Any], tenant: Tenant) -> Tokens:
         session_days_max=tenant.settings.session_days_max,
     )
     tenant.rates.give_back(taken)  # only failures count
+    await _compare(tenant, session, given.device_fingerprint, where="sign_in")
     return await tokens_of(tenant, session)
 
 
@@ -124,6 +127,7 @@ async def post_refresh(request: Request[Any, Any, Any], tenant: Tenant) -> Token
         idle_days=tenant.settings.refresh_token_days,
     )
     tenant.rates.give_back(taken)
+    await _compare(tenant, session, given.device_fingerprint, where="refresh")
     return await tokens_of(tenant, session)
 
 
@@ -172,6 +176,22 @@ async def tokens_of(tenant: Tenant, session: Session) -> Tokens:
         seconds=seconds,
     )
     return Tokens(access_token=access_token, expires_in=seconds, refresh_token=session.refresh_token, user=user)
+
+
+async def _compare(tenant: Tenant, session: Session, told: str | None, *, where: fingerprints.Where) -> None:
+    """Whether the device is still the same machine. Changes nothing about the answer: whoever stole a device's name
+    must not learn how to be taken for it."""
+    if told is None or session.device_name is None:
+        return
+    async with tenant.database.transaction(actor=str(session.user_id)) as conn:
+        await fingerprints.compare(
+            conn,
+            device_name=session.device_name,
+            user_id=session.user_id,
+            fingerprint=fingerprints.hashed(tenant.keys.recognising, told),
+            where=where,
+            now=tenant.clock(),
+        )
 
 
 def _prove(tenant: Tenant, given: Proof, purpose: str, subject: str) -> Prove:

@@ -6,6 +6,7 @@ import msgspec
 from litestar import get
 
 from homing.protocol.limits import Limits
+from homing.protocol.pins import CertificatePinning, published
 from homing.server.routing import PUBLIC
 from homing.server.tenant import Tenant
 
@@ -21,12 +22,15 @@ class AppCapabilities(msgspec.Struct, frozen=True, kw_only=True):
     tables: list[str]
 
 
-class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True, rename={"certificate_pinning": "certificatePinning"}):
+    """``certificatePinning``, as specification 4 spells it: the keys that apps accept of this server."""
+
     protocol: int
     limits: Limits
     encodings: list[str]
     apps: list[AppCapabilities]
     roles: list[str]
+    certificate_pinning: CertificatePinning
 
 
 @get("/capabilities", roles=PUBLIC)
@@ -42,6 +46,11 @@ async def get_capabilities(tenant: Tenant) -> Capabilities:
             for app in tenant.apps
         ],
         roles=sorted(tenant.roles),
+        certificate_pinning=published(
+            tenant.settings.certificate_pins_ios,
+            tenant.settings.certificate_pins_android,
+            today=tenant.clock().date(),
+        ),
     )
 
 

@@ -9,9 +9,9 @@ import msgspec
 from litestar import Request, get, post
 from msgspec import Meta
 
+from homing.accounts import fingerprints
 from homing.apps.marketplace.payments.choose import gateway_of
 from homing.apps.marketplace.payments.events import Received, receive
-from homing.apps.marketplace.payments.fingerprint import keyed
 from homing.apps.marketplace.payments.gateway import Charge
 from homing.apps.marketplace.payments.intents import Asked, Key, Ready, create_intent
 from homing.apps.marketplace.payments.payment import Payment, list_payments, read_payment
@@ -40,8 +40,25 @@ async def post_create_intent(request: Call, tenant: Tenant, caller: Caller) -> R
     asked = await read(request, Asked)
     if (key := request.headers.get("Idempotency-Key")) is not None:
         asked = _with_key(asked, key)
-    fingerprint = keyed(tenant, asked.device_fingerprint)
+    fingerprint = None
+    if asked.device_fingerprint is not None:
+        fingerprint = fingerprints.hashed(tenant.keys.recognising, asked.device_fingerprint)
+        await _compare(tenant, caller, fingerprint)
     return await create_intent(tenant, gateway_of(tenant), caller, asked, fingerprint=fingerprint)
+
+
+async def _compare(tenant: Tenant, caller: Caller, fingerprint: bytes) -> None:
+    """A payment from another machine than the device was lowers its trust, whatever becomes of the payment."""
+    if caller.device_name is not None:
+        async with tenant.database.transaction(actor=str(caller.user_id)) as conn:
+            await fingerprints.compare(
+                conn,
+                device_name=caller.device_name,
+                user_id=caller.user_id,
+                fingerprint=fingerprint,
+                where="payment",
+                now=tenant.clock(),
+            )
 
 
 @get("/payments", roles=SIGNED_IN)
