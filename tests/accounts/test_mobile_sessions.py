@@ -140,7 +140,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"pushToken": "a b"}, "invalid_envelope"),
     ({"deviceFingerprint": "x" * 513}, "invalid_envelope"),
     ({"deviceFingerprint": ""}, "invalid_envelope"),
-    ({"deviceFingerprint": "a\0b"}, "invalid_envelope"),
+    ({"deviceFingerprint": "a\0b"}, "invalid_json"),
 ]
 
 

@@ -118,6 +118,7 @@ def test_who_may_call_what(server: Server) -> None:
     assert {route: roles for route, roles in table.items() if "/users" in route or "/mobile/devices" in route} == {
         "GET /api/v1/mobile/devices": "OWNER",
         "GET /api/v1/mobile/devices/{device_id}": "OWNER",
+        "GET /api/v1/mobile/devices/{device_id}/events": "OWNER",
         "GET /api/v1/mobile/devices/{device_id}/explain": "OWNER",
         "DELETE /api/v1/users/{user_id}": "OWNER",
         "GET /api/v1/users": "OWNER",

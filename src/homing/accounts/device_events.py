@@ -19,18 +19,22 @@ from homing.postgres.database import Database
 from homing.postgres.sql import Connection, execute, load
 
 KEPT_MAX = 1000
-Place = tuple[Annotated[int, Meta(ge=1, lt=2**63)]]
-"""Where a page begins: the id of an event."""
 
 Kind = Literal[
     "registered", "moved", "enrolled", "fingerprint_changed", "trust_lowered", "trust_reset", "status_changed"
 ]
 
 
+class Place(msgspec.Struct, frozen=True, array_like=True):
+    """Where a page begins: behind the event with this id."""
+
+    id: Annotated[int, Meta(ge=1, lt=2**63)]
+
+
 class DeviceEvent(msgspec.Struct, frozen=True, kw_only=True):
     """``user_id``: who did it, or who was using the device; None for the server itself.
 
-    ``details``: of ``fingerprint_changed`` where it was told (``where``), of ``trust_lowered`` ``reason`` and ``score``,
+    ``details``: of ``fingerprint_changed`` where it was told (``where``), of ``trust_lowered`` ``reason``, ``score``,
     of ``status_changed`` and ``trust_reset`` what the office said.
     """
 

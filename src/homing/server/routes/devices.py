@@ -56,7 +56,8 @@ async def get_device_events(
     """What happened to a device, the newest first."""
     async with tenant.database.connection() as conn:
         await devices.read(conn, device_id)  # not_found
-    (before,) = read_cursor(after, device_events.Place) or (None,)
+    place = read_cursor(after, device_events.Place)
+    before = None if place is None else place.id
     found = await device_events.read_page(tenant.database, device_id, after=before, limit=limit + 1)
     return page_of(found, limit=limit, place=lambda event: (event.id,))
 
