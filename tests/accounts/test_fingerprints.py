@@ -169,6 +169,7 @@ def test_the_office_reads_the_events_and_nobody_else(owner: Person, new_person: 
     found, after = [], None
     while True:
         page = owner.http.get(f"{path}/events", params={"limit": 2} | ({"after": after} if after else {})).json()
+        assert "items" in page, page
         found += page["items"]
         if (after := page["next"]) is None:
             break

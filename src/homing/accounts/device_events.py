@@ -28,7 +28,7 @@ Kind = Literal[
 class Place(msgspec.Struct, frozen=True, array_like=True):
     """Where a page begins: behind the event with this id."""
 
-    id: Annotated[int, Meta(ge=1, lt=2**63)]
+    id: Annotated[int, Meta(ge=1, le=2**63 - 1)]
 
 
 class DeviceEvent(msgspec.Struct, frozen=True, kw_only=True):
