@@ -22,6 +22,7 @@ from bench.figures import Figure, Run
 from bench.measures.crm import crm
 from bench.measures.delta import crowd, delta
 from bench.measures.live import live
+from bench.measures.market import market
 from bench.measures.memory import memory
 from bench.measures.policy import policy
 from bench.measures.pull import pull
@@ -34,6 +35,7 @@ from bench.plan import Bench, Plan, seeds
 
 MEASURES = (
     *("delta", "pull", "push", "replica", "policy", "large", "transactions", "scopes", "live", "tenants", "crm"),
+    "market",
     "memory",
 )
 
@@ -126,6 +128,8 @@ def _steps(bench: Bench, only: Collection[str]) -> Iterator[tuple[str, Callable[
         yield "tenants", lambda: tenants(bench)
     if "crm" in only:
         yield "contractor CRM", lambda: crm(bench)
+    if "market" in only:
+        yield "marketplace", lambda: market(bench)
     if "memory" in only:
         yield "memory", lambda: memory(bench)
 

@@ -98,9 +98,10 @@ def market(bench: Bench) -> Iterator[Figure]:
         _load(bench, heavy)
         login = {"login": "heavy", "password": PASSWORD, "platform": "mobile", "device_id": "bench"}
         token = str(_post(Connection(port), "/auth/login", login)["access_token"])
-        client = Connection(port, {"Authorization": f"Bearer {token}"})
+        signed_in = {"Authorization": f"Bearer {token}"}
         about = {"device_id": "bench", "device_type": "bench", "os_version": "1", "app_version": "1"}
-        _post(client, "/mobile/devices", about)
+        _post(Connection(port, signed_in), "/mobile/devices", about)
+        client = Connection(port, signed_in)
         with psycopg.connect(url, autocommit=True, options="-c plan_cache_mode=force_generic_plan -c jit=off") as conn:
             conn.prepare_threshold = 1
             yield from _lists_and_profiles(bench, client, conn)

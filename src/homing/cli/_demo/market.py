@@ -30,7 +30,8 @@ from homing.cli._demo.push_endpoint import Endpoint
 from homing.cli._demo.season import Tell, must
 
 CLIENTS = ("carl", "cleo")
-FREELANCERS = ("fay", "femke", "finn", "gus")
+FREELANCERS = ("femke", "fay", "finn", "gus")
+"""Femke wants no news of jobs."""
 PEOPLE = (*CLIENTS, *FREELANCERS)
 CARRIED = {
     "cleos-phone": "cleo",
@@ -174,6 +175,8 @@ def _arrive(market: Market) -> None:
         token = {"pushToken": market.endpoint.subscribe(login), "platform": "web"}
         kept = web.call("POST", "/mobile/notifications/push-token", token)
         must(kept["configured"], f"the server sends no Web Push: {kept}")
+    wanted = {"jobMatches": False, "proposalUpdates": True, "paymentAlerts": True, "marketing": False}
+    market.web["femke"].call("PUT", "/mobile/notifications/preferences", wanted)
     market.settle()
     market.tell(f"{len(PEOPLE)} people came, {len(CARRIED)} phones and tablets with them; every browser is subscribed")
 
@@ -189,7 +192,9 @@ def _offer(market: Market) -> None:
             "budget_max_cents": 50_000 + 1000 * n,
         }
         web.call("POST", "/marketplace/jobs", job)
-    market.tell(f"carl and cleo offered {JOBS} jobs in their browsers")
+    for login in FREELANCERS[1:]:
+        market.endpoint.wait_for(login, "job_match")
+    market.tell(f"carl and cleo offered {JOBS} jobs in their browsers; {', '.join(FREELANCERS[1:])} were told")
 
 
 def _save(market: Market) -> None:
@@ -237,6 +242,8 @@ def _propose(market: Market) -> None:
         terms = {"job_id": job["id"], "amount_cents": 30_000, "cover_letter": "From my desk."}
         market.web["femke"].call("POST", "/marketplace/proposals", terms)
     market.settle()
+    for client in CLIENTS:
+        market.endpoint.wait_for(client, "proposal_received")
     market.tell(
         f"{waiting} proposals and letters were written without a line, {len(listed)} proposals in a browser;"
         " bad lines came back, everything arrived once"
@@ -340,6 +347,7 @@ def _accept_and_write(market: Market) -> None:
     letter = str(market.devices["fays-phone"].replica.rows("message", "content = 'Yes!'")[0]["id"])
     market.devices["fays-phone"].replica.update("message", letter, is_read=True)
     market.settle()
+    market.endpoint.wait_for("fay", "proposal_accepted")
     (refused,) = late.replica.refused()
     must(refused.code == "check_failed", f"the proposal that came too late was answered {refused}")
     market.tell(
@@ -414,6 +422,8 @@ def _prove(market: Market, database_url: str) -> Outcome:
             )
         )
     must(sum(each.lost for each in results) > 5, "no line lost anything: this proves nothing about retries")
+    femkes = [each for each in market.endpoint.browsers["femke"].shown if "job_match" in str(each)]
+    must(not femkes, f"Femke wanted no news of jobs and was told of {len(femkes)}")
     must(market.endpoint.refused == 0, f"{market.endpoint.refused} notifications were not what a push service takes")
     with psycopg.connect(database_url) as conn:
         counted = conn.execute(
