@@ -24,6 +24,7 @@ from bench.measures.crm import ADD_USER, _around, _named, _plan
 from bench.plan import FULL, Bench
 from bench.server import free_port, running
 from bench.wire import Connection
+from homing.apps.marketplace import declaration
 from homing.postgres.lines import load_with
 
 DATABASE = "bench_market"
@@ -91,6 +92,8 @@ def market(bench: Bench) -> Iterator[Figure]:
     url, port = bench.cluster.create(DATABASE), free_port()
     environ = {"HOMING_DATABASE_URL": url, "HOMING_PORT": str(port), "HOMING_APPS": "marketplace"}
     environ["HOMING_ACCESS_TOKEN_SECONDS"] = "3600"
+    if rates := getattr(declaration, "RATES", {}):  # one user asks for everything here
+        environ["HOMING_RATES"] = ",".join(f"marketplace-{name}=off" for name in rates)
     with running([sys.executable, "-m", "bench.servers.homing"], port=port, environ=environ, name="the marketplace"):
         heavy = uuid.uuid4()
         row = {"id": heavy, "login": "heavy", "role": "WORKER", "hash": PasswordHasher().hash(PASSWORD)}
