@@ -18,7 +18,7 @@ stops the loops early. A row in two held scopes is sent by the first feed that f
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -27,7 +27,7 @@ import msgspec
 from psycopg import sql
 
 from homing.engine.bind import Bound
-from homing.engine.scopes import DIGEST_SQL, ScopeSet, held_sql
+from homing.engine.scopes import DIGEST_SQL, NOTHING, ScopeSet, held_sql
 from homing.engine.statement import Statement
 from homing.engine.tables import BoundTable, ScopeKey
 from homing.postgres.sql import load
@@ -159,6 +159,21 @@ class Feeds:
                 self._statements.clear()
             statement = self._statements[signature] = Statement(self._compose(active, delta))
         return statement, params
+
+    def beginning(self, held: ScopeSet, tables: tuple[int, ...] | None, behind: Collection[int]) -> Place | None:
+        """Where a first pull of ``held`` stands with the tables ``behind`` it: at the first feed of the first table
+        that is not, in the order of the feeds. None: nothing is left to send."""
+        whole = self._tables_held_whole(held)
+        for feed in self._feeds:
+            table = feed.table
+            if feed.kind is not Kind.ENTERED or table is None or table.id in behind:
+                continue
+            if tables is not None and table.id not in tables:
+                continue
+            keys = self._keys(feed, held, NOTHING, NOTHING, NOTHING, whole)
+            if keys:
+                return Place(feed.number, keys[0], 0, _ZERO.get(table.key_type, ""), table.id)
+        return None
 
     def _tables_held_whole(self, now: ScopeSet) -> dict[int, int]:
         """Table id → index of the constant key by which its every row is held: later keys of it bring nothing."""

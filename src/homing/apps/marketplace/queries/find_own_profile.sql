@@ -1,0 +1,2 @@
+-- Somebody's own profile.
+SELECT id FROM marketplace.profiles WHERE user_id = %(user)s::uuid
