@@ -10,7 +10,7 @@ import pytest
 from homing.settings import Settings
 from tests.fixtures.cluster import Cluster
 
-APPS = ("fieldwork", "messaging", "crm")
+APPS = ("fieldwork", "messaging", "crm", "marketplace")
 
 
 @pytest.fixture

@@ -94,12 +94,12 @@ SPECS = {
 CATALOG = """
 SELECT 'table', format('%s.%s', n.nspname, c.relname), ''
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p') AND n.nspname IN ('homing', 'fieldwork', 'messaging', 'crm')
+WHERE c.relkind IN ('r', 'p') AND n.nspname IN ('homing', 'fieldwork', 'messaging', 'crm', 'marketplace')
 UNION ALL
 SELECT 'column', format('%s.%s.%s', n.nspname, c.relname, a.attname),
        format_type(a.atttypid, a.atttypmod) || CASE WHEN a.attnotnull THEN ' not null' ELSE '' END
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p') AND n.nspname IN ('homing', 'fieldwork', 'messaging', 'crm')
+WHERE c.relkind IN ('r', 'p') AND n.nspname IN ('homing', 'fieldwork', 'messaging', 'crm', 'marketplace')
   AND a.attnum > 0 AND NOT a.attisdropped
 UNION ALL
 SELECT CASE o.contype WHEN 'p' THEN 'primary key' ELSE 'unique' END, format('%s.%s', n.nspname, c.relname),
@@ -113,7 +113,7 @@ FROM pg_constraint o JOIN pg_class c ON c.oid = o.conrelid JOIN pg_namespace n O
 WHERE o.contype = 'f'
 UNION ALL
 SELECT 'index', format('%s.%s', schemaname, indexname), substring(indexdef FROM ' USING (.*)')
-FROM pg_indexes WHERE schemaname IN ('homing', 'fieldwork', 'messaging', 'crm')
+FROM pg_indexes WHERE schemaname IN ('homing', 'fieldwork', 'messaging', 'crm', 'marketplace')
 UNION ALL
 SELECT 'check', format('%s.%s', o.conrelid::regclass, o.conname), pg_get_constraintdef(o.oid)
 FROM pg_constraint o WHERE o.contype = 'c'

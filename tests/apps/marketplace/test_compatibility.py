@@ -71,10 +71,10 @@ class Names:
         return json.loads(text)
 
 
-def common(found: Any, expected: Any) -> Any:
+def expected_part(found: Any, expected: Any) -> Any:
     """``found``, of objects only the members that are expected."""
     if isinstance(found, dict) and isinstance(expected, dict):
-        return {name: common(value, expected[name]) for name, value in found.items() if name in expected}
+        return {name: expected_part(value, expected[name]) for name, value in found.items() if name in expected}
     return found
 
 
@@ -88,7 +88,7 @@ def play(steps: list[dict[str, Any]], names: Names, clients: dict[str, httpx.Cli
         answer = client.request(step["method"], asked["path"], json=asked.get("body"), headers=headers)
         found = names.of(answer.json()) if answer.content else None
         if step.get("at_least"):
-            found = common(found, step["answer"])
+            found = expected_part(found, step["answer"])
         elif answer.headers.get("content-type") == "application/problem+json":
             found = {name: value for name, value in found.items() if name not in ("title", "detail")}
         shown = {"content-type": answer.headers.get("content-type")} if answer.content else {}
