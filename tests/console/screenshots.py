@@ -53,6 +53,13 @@ SHOTS = (
     Shot("row-phone", "/console/tables/crm.job/row?key={job}", width=390, height=844),
     Shot("rows-phone", "/console/tables/crm.customer", width=390, height=844),
     Shot("users", "/console/users"),
+    Shot("user", "/console/users/{user}"),
+    Shot("roles", "/console/roles"),
+    Shot("audit", "/console/audit"),
+    Shot("jobs", "/console/jobs"),
+    Shot("tenants", "/console/tenants"),
+    Shot("settings", "/console/settings"),
+    Shot("api", "/console/api?tag=push"),
     Shot("go-to", "/console/users", press=("Control+k",)),
 )
 

@@ -12,6 +12,7 @@ import msgspec
 
 from homing.engine.values import read_row
 
+_KEPT_ANYWAY = frozenset({"updated_at", "updated_by", "last_updated_by"})
 _MOMENT = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$")
 
 
@@ -73,6 +74,11 @@ def brief(value: Any, length: int = 80) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
+def telling(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Of changed fields those that say something: not the ones that change with every change."""
+    return {name: pair for name, pair in fields.items() if name not in _KEPT_ANYWAY}
+
+
 def decoded(value: msgspec.Raw | bytes | str | None) -> Any:
     """JSON that was passed through, read; None for nothing. A number that no float holds is infinite here."""
     if value is None:
@@ -125,4 +131,5 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "brief": brief,
     "words": words,
     "decoded": decoded,
+    "telling": telling,
 }

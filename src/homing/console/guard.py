@@ -25,9 +25,12 @@ _SAFE = frozenset({"GET", "HEAD"})
 
 async def guard(request: Request[Any, Any, Any]) -> None:
     """Litestar's ``before_request`` of the console. Raises Problem("forbidden") and what ``read_form`` raises."""
-    if request.method in _SAFE:
-        return
     scope: dict[str, Any] = request.scope  # type: ignore[assignment]
+    if request.method in _SAFE:
+        # A form sends its empty fields too; an empty filter is none.
+        pairs = scope["query_string"].split(b"&")
+        scope["query_string"] = b"&".join(pair for pair in pairs if pair.partition(b"=")[2])
+        return
     known = _began_here(request)
     if known is False:
         raise Problem("forbidden", "This form was sent from another site.")

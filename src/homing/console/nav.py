@@ -34,7 +34,15 @@ SECTIONS = (
     ),
     Section(
         "Administration",
-        (Entry("Users", "/console/users", "users", key="u"),),
+        (
+            Entry("Users", "/console/users", "users", key="u"),
+            Entry("Roles", "/console/roles", "shield-check"),
+            Entry("Audit log", "/console/audit", "scroll-text", key="a"),
+            Entry("Jobs", "/console/jobs", "list-checks", key="j"),
+            Entry("Tenants", "/console/tenants", "building-2"),
+            Entry("Settings", "/console/settings", "settings"),
+            Entry("API reference", "/console/api", "book-open", roles=SIGNED_IN),
+        ),
     ),
 )
 

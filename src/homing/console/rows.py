@@ -115,6 +115,12 @@ def find_table(tenant: Tenant, kind: str) -> BoundTable:
     raise Problem("not_found", "There is no such table.")
 
 
+def title_of(table: BoundTable) -> str:
+    """``job_assignments`` → ``Job assignments``."""
+    name = table.declared.table.replace("_", " ")
+    return name[:1].upper() + name[1:]
+
+
 def label_column(table: BoundTable) -> str | None:
     """The column that names a row to people; None where none does."""
     return next((name for name in LABELS if name in table.columns and table.columns[name].wire.kind == "text"), None)

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
-from homing.console.pages import home, overview, row, sign_in, tables, users
+from homing.console.pages import (
+    api,
+    audit,
+    home,
+    jobs,
+    overview,
+    roles,
+    row,
+    settings,
+    sign_in,
+    tables,
+    tenants,
+    users,
+)
 
 ROUTES = [
+    *api.ROUTES,
+    *audit.ROUTES,
     *home.ROUTES,
+    *jobs.ROUTES,
     *overview.ROUTES,
+    *roles.ROUTES,
     *row.ROUTES,
+    *settings.ROUTES,
     *sign_in.ROUTES,
     *tables.ROUTES,
+    *tenants.ROUTES,
     *users.ROUTES,
 ]

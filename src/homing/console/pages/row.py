@@ -14,8 +14,7 @@ from homing.accounts.users import OWNER
 from homing.console.fields import changes, fields_of, writable
 from homing.console.flash import bad, good
 from homing.console.forms import Form
-from homing.console.pages.tables import title_of
-from homing.console.rows import Row, choices, find_table, label, name_references, read_one
+from homing.console.rows import Row, choices, find_table, label, name_references, read_one, title_of
 from homing.console.shell import Asked, Html, render, see_other
 from homing.console.writing import Overtaken, Refused, Saved, write
 from homing.engine import explain

@@ -19,6 +19,7 @@ from homing.console.rows import (
     name_references,
     ops_of,
     read_filters,
+    title_of,
 )
 from homing.console.shell import Asked, Html, render
 from homing.engine.caller import Caller
@@ -105,12 +106,6 @@ def _added(table: BoundTable, column: str | None, op: str | None, value: str | N
         return []
     known = ops_of(table.columns[column])
     return [f"{column}:{op if op in known else known[0]}:{value or ''}"] if known else []
-
-
-def title_of(table: BoundTable) -> str:
-    """``job_assignments`` → ``Job assignments``."""
-    name = table.declared.table.replace("_", " ")
-    return name[:1].upper() + name[1:]
 
 
 def columns_of(table: BoundTable, filters: Sequence[Filter] = (), sort: str | None = None) -> list[Column]:

@@ -48,6 +48,10 @@
 
   // Charts. The figures stand beside the box as JSON.
   const tone = (name) => getComputedStyle(root).getPropertyValue({ good: "--good-dot", warn: "--warn-dot", bad: "--bad-dot", info: "--info-dot" }[name] || "--accent").trim();
+  const clock = (seconds) => {
+    const then = new Date(seconds * 1000);
+    return then.getHours() + then.getMinutes() ? then.toTimeString().slice(0, 5) : then.toLocaleDateString(undefined, { day: "numeric", month: "short" });
+  };
   const draw = (box) => {
     if (!window.uPlot) return;
     const { times, series, unit } = JSON.parse(box.parentElement.querySelector('script[type="application/json"]').textContent);
@@ -59,7 +63,7 @@
       width: Math.max(200, box.clientWidth), height: box.clientHeight || 180, legend: { show: false },
       cursor: { y: false, points: { size: 6 } }, padding: [8, 4, 0, 0],
       scales: { y: { range: (_, low, high) => [Math.min(0, low), Math.max(1, high * 1.1)] } },
-      axes: [{ ...axis, grid: { show: false } }, { ...axis, size: 44, values: (_, ticks) => ticks.map((t) => (t >= 1000 ? `${t / 1000}k` : t) + (unit || "")) }],
+      axes: [{ ...axis, grid: { show: false }, values: (_, ticks) => ticks.map(clock) }, { ...axis, size: 44, values: (_, ticks) => ticks.map((t) => (t >= 1000 ? `${t / 1000}k` : t) + (unit || "")) }],
       series: [{}, ...series.map(([label, , name]) => ({ label, stroke: tone(name), width: 1.75, fill: `${tone(name)}1f`, points: { show: false } }))],
     }, [times, ...series.map(([, values]) => values)], box);
   };
