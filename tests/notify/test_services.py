@@ -23,7 +23,7 @@ from homing.notify import apns, fcm, webpush
 from homing.notify.apns import Apns
 from homing.notify.message import Accepted, Gone, Later, Logged, Message, Outcome, Refused
 from homing.notify.services import Services
-from homing.notify.wire import Answer, NotPublicError, find_public, is_public, open_client
+from homing.notify.wire import Answer, Client, NotPublicError, find_public, is_public
 from homing.settings import Settings, SettingsError
 from tests.notify.browser import Browser, decode
 from tests.notify.vendors import Reply, Secrets, Vendors
@@ -152,7 +152,7 @@ async def test_apns_makes_a_new_token_after_forty_minutes(
         team_id="T",
         topic="t",
         url=apple.url,
-        client=open_client(ca=settings.push_ca, at_once=2, http2=True),
+        client=Client(ca=settings.push_ca, at_once=2, http2=True),
         at_once=2,
         clock=lambda: at[0],
     )

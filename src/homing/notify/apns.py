@@ -11,13 +11,12 @@ from pathlib import Path
 from time import time
 from typing import Any
 
-import httpx
 import msgspec
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from homing.notify.message import Accepted, Gone, Message, Outcome, Refused
-from homing.notify.wire import Answer, post, send_each
+from homing.notify.wire import Answer, Client, send_each
 
 TOKEN_SECONDS = 40 * 60
 """Apple takes a token for an hour, and refuses whoever makes a new one within twenty minutes."""
@@ -45,7 +44,7 @@ class Apns:
         team_id: str,
         topic: str,
         url: str,
-        client: httpx.AsyncClient,
+        client: Client,
         at_once: int,
         clock: Callable[[], float] = time,
     ) -> None:
@@ -62,7 +61,7 @@ class Apns:
         return await send_each(messages, self._send, at_once=self._at_once)
 
     async def close(self) -> None:
-        await self._client.aclose()
+        await self._client.close()
 
     async def _send(self, message: Message) -> Outcome:
         token = self._sign()
@@ -75,7 +74,7 @@ class Apns:
         }
         if message.collapse is not None:
             headers["apns-collapse-id"] = message.collapse
-        answer = await post(self._client, self._url + message.address, content=write(message), headers=headers)
+        answer = await self._client.post(self._url + message.address, content=write(message), headers=headers)
         if answer.status == 403 and token == self._token and self._clock() - self._signed_at >= TOKEN_SECONDS_MIN:
             self._token = ""
         return read(answer)

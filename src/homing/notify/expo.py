@@ -14,7 +14,7 @@ import httpx
 import msgspec
 
 from homing.notify.message import Accepted, Gone, Later, Message, Outcome, Refused
-from homing.notify.wire import Answer, post
+from homing.notify.wire import Answer, Client
 
 MESSAGES_MAX = 100
 RECEIPTS_MAX = 1000
@@ -48,7 +48,7 @@ class _Failure(msgspec.Struct):
 class Expo:
     """Raises OSError for a token's file that cannot be read."""
 
-    def __init__(self, *, url: str, token: Path | None, client: httpx.AsyncClient) -> None:
+    def __init__(self, *, url: str, token: Path | None, client: Client) -> None:
         self._url = url.rstrip("/")
         self._headers = {"content-type": "application/json", "accept": "application/json"}
         if token is not None:
@@ -74,7 +74,7 @@ class Expo:
         return {ticket: _read(receipt) for ticket, receipt in found.items()}
 
     async def close(self) -> None:
-        await self._client.aclose()
+        await self._client.close()
 
     async def _send(self, messages: Sequence[Message], now: datetime) -> dict[int, Outcome]:
         answer = await self._post("send", [write(message, now) for message in messages])
@@ -98,8 +98,8 @@ class Expo:
 
     async def _post(self, path: str, body: Any) -> Answer | Later:
         try:
-            return await post(
-                self._client, f"{self._url}/{path}", content=msgspec.json.encode(body), headers=self._headers
+            return await self._client.post(
+                f"{self._url}/{path}", content=msgspec.json.encode(body), headers=self._headers
             )
         except (httpx.HTTPError, TimeoutError, OSError) as error:
             return Later(f"expo: {type(error).__name__}: {error}"[:300])

@@ -12,13 +12,12 @@ from pathlib import Path
 from time import monotonic, time
 from typing import Any
 
-import httpx
 import msgspec
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
 from homing.notify.message import Accepted, Gone, Later, Message, Outcome, Refused
-from homing.notify.wire import Answer, post, send_each
+from homing.notify.wire import Answer, Client, send_each
 
 SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
 TOKEN_SECONDS_SPARE = 60.0
@@ -58,7 +57,7 @@ class _Failure(msgspec.Struct):
 class Fcm:
     """Raises OSError and ValueError when made of a file that is no service account's."""
 
-    def __init__(self, *, credentials: Path, url: str, client: httpx.AsyncClient, at_once: int) -> None:
+    def __init__(self, *, credentials: Path, url: str, client: Client, at_once: int) -> None:
         self._account = msgspec.json.decode(credentials.read_bytes(), type=Account)
         self._key = RSAKey.import_key(self._account.private_key)
         self._url = f"{url.rstrip('/')}/v1/projects/{self._account.project_id}/messages:send"
@@ -72,14 +71,13 @@ class Fcm:
         return await send_each(messages, lambda message: self._send(message, now), at_once=self._at_once)
 
     async def close(self) -> None:
-        await self._client.aclose()
+        await self._client.close()
 
     async def _send(self, message: Message, now: datetime) -> Outcome:
         token = await self._sign_in()
         if isinstance(token, Later):
             return token
-        answer = await post(
-            self._client,
+        answer = await self._client.post(
             self._url,
             json={"message": write(message, now)},
             headers={"authorization": f"Bearer {token}"},
@@ -110,7 +108,7 @@ class Fcm:
                 "grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer",
                 "assertion": jwt.encode(header, claims, self._key, algorithms=["RS256"]),
             }
-            answer = await post(self._client, account.token_uri, data=form)
+            answer = await self._client.post(account.token_uri, data=form)
             try:
                 token = msgspec.json.decode(answer.body, type=_Token)
             except msgspec.DecodeError:

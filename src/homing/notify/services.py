@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
-import httpx
 import msgspec
 from joserfc.errors import JoseError
 
@@ -22,7 +21,7 @@ from homing.notify.expo import Expo
 from homing.notify.fcm import Fcm
 from homing.notify.message import Logged, Message, Outcome, PushService
 from homing.notify.webpush import WebPush
-from homing.notify.wire import open_client
+from homing.notify.wire import Client
 from homing.settings import Settings, SettingsError
 
 log = logging.getLogger("homing.notify")
@@ -90,8 +89,8 @@ class Services:
     def _open(self, settings: Settings) -> None:
         at_once = settings.push_at_once
 
-        def client(*, http2: bool, public_only: bool = False) -> httpx.AsyncClient:
-            return open_client(ca=settings.push_ca, at_once=at_once, http2=http2, public_only=public_only)
+        def client(*, http2: bool, public_only: bool = False) -> Client:
+            return Client(ca=settings.push_ca, at_once=at_once, http2=http2, public_only=public_only)
 
         if settings.push_fcm_credentials is not None:
             with _naming("HOMING_PUSH_FCM_CREDENTIALS"):

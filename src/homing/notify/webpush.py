@@ -10,7 +10,6 @@ from pathlib import Path
 from time import time
 from urllib.parse import urlsplit
 
-import httpx
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import (
@@ -25,7 +24,7 @@ from joserfc.jwk import ECKey
 
 from homing.notify.encryption import encrypt
 from homing.notify.message import Accepted, Gone, Message, Outcome, Refused
-from homing.notify.wire import Answer, NotPublicError, post, send_each
+from homing.notify.wire import Answer, Client, NotPublicError, send_each
 
 VAPID_SECONDS = 12 * 3600
 """A signature holds for half of what RFC 8292 allows, and is used for half of that: clocks differ."""
@@ -36,7 +35,7 @@ ORIGINS_KEPT = 1000
 class WebPush:
     """Raises OSError and ValueError when made of a file that holds no P-256 key."""
 
-    def __init__(self, *, key: Path, contact: str, client: httpx.AsyncClient, at_once: int) -> None:
+    def __init__(self, *, key: Path, contact: str, client: Client, at_once: int) -> None:
         private = load_pem_private_key(key.read_bytes(), password=None)
         if not isinstance(private, EllipticCurvePrivateKey) or not isinstance(private.curve, SECP256R1):
             raise ValueError(f"{key}: no P-256 key")
@@ -53,7 +52,7 @@ class WebPush:
         return await send_each(messages, lambda message: self._send(message, now), at_once=self._at_once)
 
     async def close(self) -> None:
-        await self._client.aclose()
+        await self._client.close()
 
     async def _send(self, message: Message, now: datetime) -> Outcome:
         assert message.keys is not None
@@ -68,7 +67,7 @@ class WebPush:
             headers["topic"] = message.collapse
         try:
             sealed = encrypt(write(message), message.keys)
-            answer = await post(self._client, message.address, content=sealed, headers=headers)
+            answer = await self._client.post(message.address, content=sealed, headers=headers)
         except NotPublicError as error:
             return Refused(f"webpush: {error}")
         return read(answer)
