@@ -38,7 +38,7 @@ from homing.engine.live_callers import Answer
 from homing.engine.pull import format_time
 from homing.engine.statement import Statement
 from homing.engine.tables import BoundTable
-from homing.postgres.sql import Connection
+from homing.postgres.sql import Connection, fetch_all, load
 from homing.protocol.token import Snapshot
 
 ROUND_ROWS_MAX = 2000
@@ -209,6 +209,17 @@ class Reader:
 def _person(actor: bytes | None) -> str | None:
     """Who, if a user: the history also knows 'outside'."""
     return None if actor is None or len(actor) != 36 else actor.decode()
+
+
+async def find_actors(conn: Connection, bound: Bound, changes: Sequence[Change]) -> list[str | None]:
+    """Who made each change of a page. Of a row that left somebody's scopes that is not known: it was not written."""
+    known = bound.by_resource_type
+    rows = [{"n": n, "table_id": known[each.resource_type].id, "row_id": each.id} for n, each in enumerate(changes)]
+    found = await fetch_all(conn, load(__package__, "live_actors"), {"rows": msgspec.json.encode(rows).decode()})
+    return [
+        None if actor is None or each.reason == "out_of_scope" else _person(actor.encode())
+        for each, (actor,) in zip(changes, found, strict=True)
+    ]
 
 
 # Columns: kind, table, row, text, scopes, who.

@@ -32,7 +32,7 @@ from homing.accounts.users import OWNER
 from homing.engine import pull
 from homing.engine.caller import Claims
 from homing.engine.engine import ALONG_INDEXES, Engine
-from homing.engine.live import END, LAST, MORE, Reader, Round, decode_change, message_core
+from homing.engine.live import END, LAST, MORE, Reader, Round, decode_change, find_actors, message_core
 from homing.engine.live_audience import Audience, Group
 from homing.engine.live_callers import Answer, Badge, Callers, Standing, fallen
 from homing.engine.pull import Page, format_time
@@ -67,6 +67,8 @@ PAGE_CHANGES = 500
 """Changes of a page that is pulled for a subscriber: what it has to be sent before others have their turn."""
 PULLS_AT_ONCE = 4
 """Pages pulled at the same time, in one tenant. A herd that comes back stands in line here, not at the pool."""
+ACTORS_MAX = 100
+"""Changes of a page of which it is asked who made them: with more, somebody was away."""
 SENT_AT_ONCE = 250
 """Messages written before the loop may do something else."""
 IDLE_SECONDS = 30
@@ -542,8 +544,9 @@ class Live:
                     )
                     page = await pull.pull(self._engine, subscriber.claims, request)
                 more = page.has_more
+                cores = await self._cores(page, news=text is not None)
                 if not subscriber.gone:
-                    self._send_page(subscriber, page)
+                    self._send_page(subscriber, page, cores)
                 if more:
                     await subscriber.outlet.drained()
         except Problem as problem:
@@ -556,9 +559,18 @@ class Live:
         if not subscriber.gone:
             self._join(subscriber)
 
-    def _send_page(self, subscriber: Subscriber, page: Page) -> None:
+    async def _cores(self, page: Page, *, news: bool) -> list[bytes]:
+        """The messages of a page. ``news``: not somebody's first rows, so they say who made the change, as a round's
+        do: what changes its user's scopes, such as saving a job, always comes by a page."""
+        changes = [decode_change(change) for change in page.changes]
+        actors: list[str | None] = [None] * len(changes)
+        if news and 0 < len(changes) <= ACTORS_MAX:
+            async with self._engine.database.connection() as conn:
+                actors = await find_actors(conn, self._engine.bound, changes)
+        return [message_core(each, at=page.server_time, actor=who) for each, who in zip(changes, actors, strict=True)]
+
+    def _send_page(self, subscriber: Subscriber, page: Page, cores: list[bytes]) -> None:
         text = page.next_token.encode()
-        cores = [message_core(decode_change(change), at=page.server_time, actor=None) for change in page.changes]
         messages: list[bytes] = []
         if len(cores) > 1:
             assert page.begun is not None
