@@ -37,6 +37,10 @@ def goals(run: Run) -> Iterator[Goal]:
         if figure.measure == "crm query":
             slowest = float(figure.extra["p99 ms"])
             yield Goal(f"{figure.measure}, {figure.case}, p99", "< 20 ms", f"{slowest:.2f} ms", slowest < 20)
+        if figure.measure.startswith("limits: ") and figure.case in ("one node", "two nodes"):
+            most = 0.6 if figure.case == "two nodes" else 0.2
+            what = f"{figure.measure}, {figure.case}, p50"
+            yield Goal(what, f"< {most:g} ms", f"{figure.median:.3g} ms", figure.median < most)
         if figure.measure == "memory" and figure.contender == "homing":
             held = figure.median
             yield Goal("memory of the server", "< 150 MiB RSS", f"{held:.0f} MiB", held < 150)

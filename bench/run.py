@@ -21,6 +21,7 @@ from bench.contenders.thin import thin
 from bench.figures import Figure, Run
 from bench.measures.crm import crm
 from bench.measures.delta import crowd, delta
+from bench.measures.limits import limits
 from bench.measures.live import live
 from bench.measures.market import market
 from bench.measures.memory import memory
@@ -35,8 +36,7 @@ from bench.plan import Bench, Plan, seeds
 
 MEASURES = (
     *("delta", "pull", "push", "replica", "policy", "large", "transactions", "scopes", "live", "tenants", "crm"),
-    "market",
-    "memory",
+    *("market", "limits", "memory"),
 )
 
 
@@ -130,6 +130,8 @@ def _steps(bench: Bench, only: Collection[str]) -> Iterator[tuple[str, Callable[
         yield "contractor CRM", lambda: crm(bench)
     if "market" in only:
         yield "marketplace", lambda: market(bench)
+    if "limits" in only:
+        yield "rates", lambda: limits(bench)
     if "memory" in only:
         yield "memory", lambda: memory(bench)
 
