@@ -6,51 +6,17 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
-import psycopg
 import pytest
 
 from homing.accounts.rates import Rates, Who, forget
 from homing.postgres.database import Database
 from homing.protocol.rates import Rate, RateLimited
+from tests.accounts.later import DAY, Time
 
 SECRET = b"s" * 32
-DAY = 86_400
-"""A day's slot is more than an hour and a half: none begins while a test runs."""
+SLOT = DAY / 15
+"""More than an hour and a half: none begins while a test runs."""
 RATES = {"strict": Rate(100, DAY), "few": Rate(3, DAY), "other": Rate(5, DAY), "off": None}
-
-
-LATER = """
-CREATE SCHEMA later;
-CREATE TABLE later.ahead (seconds float8 NOT NULL);
-INSERT INTO later.ahead VALUES (0);
-CREATE FUNCTION later.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS
-    'SELECT pg_catalog.clock_timestamp() + make_interval(secs => seconds) FROM later.ahead';
-GRANT USAGE ON SCHEMA later TO PUBLIC;
-GRANT SELECT ON later.ahead TO PUBLIC;
-ALTER FUNCTION homing.take_permits(bytea[], integer[], integer[], integer[], bigint[], integer[], integer)
-    SET search_path = later, pg_catalog;
-"""
-"""PostgreSQL's clock, where the rates look at it, goes ahead by as much as the test says."""
-
-
-class Time:
-    """The clock of all nodes and of their database."""
-
-    def __init__(self, database_url: str) -> None:
-        self.now = 1000.0
-        self._conn = psycopg.connect(database_url, autocommit=True)
-        self._conn.execute(LATER)
-
-    def __call__(self) -> float:
-        return self.now
-
-    def pass_by(self, *, slots: int) -> None:
-        seconds = slots * DAY / 15
-        self.now += seconds
-        self._conn.execute("UPDATE later.ahead SET seconds = seconds + %s", [seconds])
-
-    def close(self) -> None:
-        self._conn.close()
 
 
 Nodes = Callable[..., Awaitable[Rates]]
@@ -130,13 +96,13 @@ async def test_a_window_slides(nodes: Nodes, time: Time) -> None:
     """Two were taken in one slot, one three slots later: each comes back when its own window is over, not before."""
     node = await nodes()
     assert await admitted(node, ("few", "ada"), 2) == 2
-    time.pass_by(slots=3)
+    time.pass_by(seconds=SLOT * 3)
     assert await admitted(node, ("few", "ada"), 2) == 1
-    time.pass_by(slots=12)
+    time.pass_by(seconds=SLOT * 12)
     assert await admitted(node, ("few", "ada"), 1) == 0
-    time.pass_by(slots=1)
+    time.pass_by(seconds=SLOT * 1)
     assert await admitted(node, ("few", "ada"), 5) == 2
-    time.pass_by(slots=3)
+    time.pass_by(seconds=SLOT * 3)
     assert await admitted(node, ("few", "ada"), 5) == 1
 
 
@@ -146,7 +112,7 @@ async def test_in_no_window_more_than_the_quota(nodes: Nodes, time: Time) -> Non
     by_slot = []
     for slot in range(40):
         by_slot.append(await admitted(one, ("strict", "ada"), slot % 7) + await admitted(other, ("strict", "ada"), 9))
-        time.pass_by(slots=1)
+        time.pass_by(seconds=SLOT * 1)
     sums = [sum(by_slot[first : first + 16]) for first in range(len(by_slot) - 15)]
     assert 90 <= max(sums) <= 100, by_slot
 
@@ -156,7 +122,7 @@ async def test_unspent_permits_come_back(nodes: Nodes, time: Time) -> None:
     one, other = await nodes(), await nodes()
     await one.take(("strict", "ada"))
     assert await admitted(other, ("strict", "ada"), 100) == 75
-    time.pass_by(slots=1)
+    time.pass_by(seconds=SLOT * 1)
     await one.take(("few", "somebody else"))
     await one.settle()
     assert await admitted(other, ("strict", "ada"), 100) == 24
@@ -201,7 +167,7 @@ async def test_a_loose_rate_asks_nobody_until_a_tenth_is_used(nodes: Nodes, time
     assert node.asked == 0
     assert await admitted(node, ("loose", "ada"), 300) == 90
     assert await admitted(other, ("loose", "ada"), 300) == 10
-    time.pass_by(slots=17)
+    time.pass_by(seconds=SLOT * 17)
     assert await admitted(node, ("loose", "ada"), 10) == 10
 
 
@@ -216,7 +182,7 @@ async def test_memory_is_bounded_and_the_longest_unasked_goes_first(nodes: Nodes
 async def test_rows_that_count_no_more_go(nodes: Nodes, db: Database, time: Time) -> None:
     node = await nodes()
     await node.take(("few", "ada"))
-    time.pass_by(slots=16)
+    time.pass_by(seconds=SLOT * 16)
     await node.take(("few", "ben"))
     async with db.connection() as conn:
         await conn.execute(
