@@ -58,7 +58,7 @@ of a page alone are ``static/<thing>.js``, loaded in its ``head``.
 Everything is escaped; ``|safe`` is nowhere needed. **The content security policy allows no inline script, style, event
 handler or eval.** So no ``style=``, no ``onclick=``, no ``hx-on``; behaviour is in ``static/console.js``, hung on
 ``data-`` attributes (``data-open``, ``data-close``, ``data-copy``, ``data-print``, ``data-hotkey="e"`` clicks on that
-key); what a script needs to know stands in ``<script type="application/json">``.
+key); what a script needs to know stands in a data attribute, ``data-chart='{{ figures|tojson }}'``: in single quotes.
 
 **Live fragments.** A block of a template is also rendered alone: ``render(request, "overview.html", fragment="live",
 …)`` for ``<div id="live" hx-get="/console/overview/live" hx-trigger="every 10s">{% block live %}…{% endblock

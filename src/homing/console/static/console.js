@@ -46,7 +46,7 @@
     all("[data-chart]").forEach(draw);
   };
 
-  // Charts. The figures stand beside the box as JSON.
+  // Charts. The figures are the attribute's JSON.
   const tone = (name) => getComputedStyle(root).getPropertyValue({ good: "--good-dot", warn: "--warn-dot", bad: "--bad-dot", info: "--info-dot" }[name] || "--accent").trim();
   const clock = (seconds) => {
     const then = new Date(seconds * 1000);
@@ -54,7 +54,7 @@
   };
   const draw = (box) => {
     if (!window.uPlot) return;
-    const { times, series, unit } = JSON.parse(box.parentElement.querySelector('script[type="application/json"]').textContent);
+    const { times, series, unit } = JSON.parse(box.dataset.chart);
     const style = getComputedStyle(root);
     const muted = style.getPropertyValue("--text-3").trim(), line = style.getPropertyValue("--line").trim();
     const axis = { stroke: muted, font: "11px Inter, sans-serif", grid: { stroke: line, width: 1 }, ticks: { show: false } };
