@@ -44,7 +44,8 @@ CARRIED = {
 JOBS = 24
 SAVED = 4
 """Jobs that each freelancer with a phone keeps on it."""
-STEPS = 9
+FEMKES = 6
+"""Proposals that Femke writes at her desk."""
 WORK = ("Inbox", "Bookkeeping", "Web shop", "Newsletter", "Translation", "Logo")
 SKILLS = ("writing", "english", "german", "design", "python", "tax")
 YEARS_AHEAD = 10 * 365
@@ -149,10 +150,13 @@ def play(
             market = Market(url, desk, web, carried, clocks, users, endpoint, rng, tell)
             for device in carried.values():
                 device.replica.store.checks = CHECKS
-            acts = (_arrive, _offer, _save, _propose, _edit_twice, _come_from_2036, _lock, _accept_and_write, _pay)
+            acts = (
+                *(_arrive, _offer, _save, _propose, _send_operations),
+                *(_edit_twice, _come_from_2036, _lock, _accept_and_write, _pay),
+            )
             for number, act in enumerate(acts, 1):
                 act(market)
-                step(number, STEPS)
+                step(number, len(acts))
             return _prove(market, database_url)
 
 
@@ -237,7 +241,7 @@ def _propose(market: Market) -> None:
             letter = {"recipient_id": str(job["client_id"]), "job_id": str(job["id"]), "content": "Is it urgent?"}
             phone.replica.create("message", letter)
     waiting = sum(each.replica.status().waiting for each in market.devices.values())
-    listed = market.web["femke"].call("GET", "/api/jobs/marketplace", limit=6)["items"]
+    listed = market.web["femke"].call("GET", "/api/jobs/marketplace", limit=FEMKES)["items"]
     for job in listed:
         terms = {"job_id": job["id"], "amount_cents": 30_000, "cover_letter": "From my desk."}
         market.web["femke"].call("POST", "/marketplace/proposals", terms)
@@ -247,6 +251,32 @@ def _propose(market: Market) -> None:
     market.tell(
         f"{waiting} proposals and letters were written without a line, {len(listed)} proposals in a browser;"
         " bad lines came back, everything arrived once"
+    )
+
+
+def _send_operations(market: Market) -> None:
+    """Femke's old app has no replica: it shows what it fetched, notes what she does, and sends that, twice."""
+    with at_desk(market.url, "femke", device_id="femkes-old-phone") as app:
+        about = {"device_id": "femkes-old-phone", "device_type": "android", "os_version": "9", "app_version": "0.9.0"}
+        app.call("POST", "/mobile/devices", about)
+        shown = app.call("GET", "/api/mobile/sync/initial-data")
+        job = market.web["femke"].call("GET", "/api/jobs/marketplace", limit=10)["items"][8]
+        at = (datetime.now(UTC) - timedelta(minutes=5)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        noted = [
+            {"type": "SAVE_JOB", "data": {"jobId": job["id"]}},
+            {"type": "CREATE_PROPOSAL", "data": {"jobId": job["id"], "amountCents": 19_000}},
+            {"type": "UPDATE_PROFILE", "data": {"bio": "Since 2009."}},
+            {"type": "PAINT_HOUSE", "data": {}},
+        ]
+        operations = {"operations": [{"timestamp": at, **each} for each in noted]}
+        sent = [app.call("POST", "/api/mobile/sync/offline-operations", operations)["results"] for _ in range(2)]
+    said = [[each["status"] for each in results] for results in sent]
+    must(said == [["ok", "ok", "ok", "error"]] * 2, f"the old app's operations were answered {sent}")
+    mine = market.web["femke"].call("GET", "/marketplace/proposals")["items"]
+    must(len(mine) == FEMKES + 1, f"Femke has {len(mine)} proposals instead of {FEMKES + 1}")
+    market.tell(
+        f"Femke's old app, without a replica, showed {len(shown['proposals'])} proposals of its initial data and sent"
+        f" {len(noted)} operations twice: three took effect once, one that nobody knows was refused alone"
     )
 
 
