@@ -72,6 +72,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Web pages of other addresses that may open a live connection, as ``https://app.example.org``."""
     presence_grace_seconds: Annotated[int, Meta(ge=0, le=3600)] = 15
     """How long after their last live connection somebody still counts as online."""
+    analytics_conversions: tuple[str, ...] = ("purchase", "payment_succeeded", "proposal_submitted")
+    """Events that are what an application is for: who did one of them converted."""
     pool_size: Annotated[int, Meta(ge=1, le=100)] = 8
     """Connections to PostgreSQL per pool and process."""
     tenants_open_max: Annotated[int, Meta(ge=1, le=10_000)] = 100

@@ -37,11 +37,11 @@ async def counts(db: Database) -> dict[str, list[Any]]:
 
 async def test_months_are_made_ahead_once(db: Database) -> None:
     now = datetime(2031, 11, 30, 23, 59, tzinfo=UTC)
-    assert await make_ahead(db, now=now) == 8
+    assert await make_ahead(db, now=now) == 12
     assert await make_ahead(db, now=now) == 0
     for table in TABLES:
         assert (await partitions(db, table))[-4:] == ["203111", "203112", "203201", "203202"]
-    assert await make_ahead(db, now=datetime(2031, 12, 1, tzinfo=UTC)) == 2
+    assert await make_ahead(db, now=datetime(2031, 12, 1, tzinfo=UTC)) == 3
 
 
 async def test_only_months_that_are_old_to_the_last_day_are_dropped(db: Database) -> None:
@@ -65,10 +65,10 @@ async def test_only_months_that_are_old_to_the_last_day_are_dropped(db: Database
             )
     everything = dict.fromkeys((*TABLES, "telemetry_batches"), days)
     assert await counts(db) == everything
-    # The eight are the months of the migration, long empty. November stays until its last day is over.
-    assert await drop_older(db, before=datetime(2031, 11, 30, 23, tzinfo=UTC)) == Dropped(partitions=8, rows=5)
+    # The fifteen are the months of the migration, long empty. November stays until its last day is over.
+    assert await drop_older(db, before=datetime(2031, 11, 30, 23, tzinfo=UTC)) == Dropped(partitions=15, rows=5)
     assert await counts(db) == dict.fromkeys(TABLES, days[1:]) | {"telemetry_batches": days[3:]}
-    assert await drop_older(db, before=datetime(2031, 12, 1, tzinfo=UTC)) == Dropped(partitions=2, rows=0)
+    assert await drop_older(db, before=datetime(2031, 12, 1, tzinfo=UTC)) == Dropped(partitions=3, rows=0)
     assert await counts(db) == dict.fromkeys(everything, days[3:])
     assert "203111" not in await partitions(db, "telemetry_metrics")
     assert await drop_older(db, before=datetime(2031, 12, 1, tzinfo=UTC)) == Dropped(partitions=0, rows=0)

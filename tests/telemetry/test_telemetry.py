@@ -221,7 +221,7 @@ def test_what_a_phone_measured_long_ago_is_found_where_it_belongs(worker: Person
 
 
 REFUSED: tuple[tuple[dict[str, Any], str], ...] = (
-    ({}, "Object missing required field `metrics`"),
+    ({}, "metrics: a batch has at least one."),
     ({"metrics": []}, "metrics: a batch has at least one."),
     ({"metrics": {}}, "Expected `array`, got `object` - at `$.metrics`"),
     ({"metrics": [metric()], "batch_id": "1"}, "Invalid UUID - at `$.batch_id`"),

@@ -42,6 +42,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     login that makes more."""
     telemetry_metrics_max: int = 1000
     """Metrics of one batch of telemetry: an hour of some sensors, written in less than a tenth of a second."""
+    analytics_events_max: int = 1000
+    """Events of one batch of analytics: a week offline, in a body of some hundred kilobytes."""
+    analytics_event_bytes_max: int = 16 * 2**10
+    """Bytes of one event: what was done, not what was seen."""
     token_xids_max: int = 2000
     """Running transactions a token names one by one. With more, it falls back to the lowest: some rows come twice."""
     token_bytes_max: int = 16 * 2**10

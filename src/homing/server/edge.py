@@ -30,6 +30,8 @@ DEFAULT_HEADERS = (
 )
 """Sent unless the answer has its own: pages and files do."""
 
+ASKER_KEY = "homing.asker"
+"""Where the gate leaves in the scope the tenant's name, and the platform that the access token says, or None."""
 HEADERS_KEY = "homing.headers"
 """Where something in between leaves header fields for the answer in the scope, whatever the answer is."""
 
@@ -54,7 +56,12 @@ class Edge:
                 await _not_found(answer.send)
         finally:
             route = scope.get("path_template") or "unmatched"
-            self._metrics.count(route, str(scope.get("method")), answer.status, perf_counter() - began)
+            seconds = perf_counter() - began
+            self._metrics.count(route, str(scope.get("method")), answer.status, seconds)
+            asker: tuple[str, str | None] | None = scope.get(ASKER_KEY)  # type: ignore[assignment]
+            if asker is not None and route.startswith("/api/") and not route.endswith("/live"):
+                # Streams are left out: they last as long as somebody listens.
+                self._metrics.count_platform(*asker, answer.status, seconds)
 
 
 class _Answer:

@@ -1,16 +1,23 @@
-"""What Prometheus sees: requests by route, method and status, and how long they took."""
+"""What Prometheus sees: requests and how long they took, by route and by platform; jobs; what people do."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from homing.jobs.worker import Outlook
 from homing.server.vitals import Vitals
+from homing.telemetry.tallies import BOUNDS, Tally
+from homing.telemetry.usage import Usage
 from homing.tenants.directory import Directory
 
-SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+SECONDS = BOUNDS
+PLATFORMS = frozenset({"web", "mobile"})
+VERSIONS_MAX = 20
+"""Versions of the app that have a label: whoever registers a device names one."""
+OUTCOMES = ("ok", "refused", "failed")
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
 
@@ -44,6 +51,39 @@ class Metrics:
             registry=self.registry,
             buckets=SECONDS,
         )
+        self._platform_requests = Counter(
+            "homing_platform_requests",
+            "Requests to the API: ok, refused (4xx), failed (5xx). Platform: web, mobile, none where nobody signed in.",
+            ("platform", "outcome"),
+            registry=self.registry,
+        )
+        self._platform_seconds = Histogram(
+            "homing_platform_request_seconds",
+            "Time from request to answer.",
+            ("platform",),
+            registry=self.registry,
+            buckets=SECONDS,
+        )
+        self._tallies: dict[str, dict[str, Tally]] = {}
+        """Tenant → platform → what was counted since ``take_tallies``."""
+        self._usage = {
+            name: Gauge(
+                f"homing_usage_{name}", f"{said} In the default tenant's last day.", labels, registry=self.registry
+            )
+            for name, said, labels in (
+                ("active_users", "Who did something.", ("platform",)),
+                ("events", "What they did.", ("platform",)),
+                ("conversion_ratio", "Of them, those who converted.", ("platform",)),
+                ("response_seconds_mean", "Mean time of all nodes' answers.", ("platform",)),
+                ("error_ratio", "Of all nodes' answers, those of 5xx.", ("platform",)),
+                ("crash_ratio", "Crashes a session of the app.", ()),
+                ("crash_free_users_ratio", "Of who used the app, those whose app did not crash.", ()),
+                ("sync_success_ratio", "Of the items that devices pushed, those that took effect.", ()),
+                ("push_delivery_ratio", "Of the notifications pushed, those that the provider took.", ("platform",)),
+                ("battery_percent_per_hour", "What batteries lose.", ("app_version",)),
+                ("sessions", "Sign-ins in use, of the versions used most.", ("platform", "app_version")),
+            )
+        }
         self._jobs = Counter(
             "homing_jobs", "Tries of jobs: done, failed, dead.", ("task", "outcome"), registry=self.registry
         )
@@ -84,6 +124,7 @@ class Metrics:
             )
         }
         self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._known_platforms: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
 
     def count(self, route: str, method: str, status: int, seconds: float) -> None:
         key = (route, method if method in METHODS else "other", status)
@@ -93,6 +134,56 @@ class Metrics:
             self._known[key] = known
         known[0].inc()
         known[1].observe(seconds)
+
+    def count_platform(self, tenant: str, platform: str | None, status: int, seconds: float) -> None:
+        """A request to the API. ``platform`` as the access token says; None where nobody was signed in."""
+        name = "none" if platform is None else platform if platform in PLATFORMS else "mobile"
+        known = self._known_platforms.get((name, status // 100))
+        if known is None:
+            outcome = OUTCOMES[max(0, min(status // 100, 5) - 3)]
+            known = self._platform_requests.labels(name, outcome), self._platform_seconds.labels(name)
+            self._known_platforms[name, status // 100] = known
+        known[0].inc()
+        known[1].observe(seconds)
+        tallies = self._tallies.setdefault(tenant, {})
+        tally = tallies.get(name)
+        if tally is None:
+            tally = tallies[name] = Tally(name)
+        tally.count(status, seconds)
+
+    def take_tallies(self) -> dict[str, dict[str, Tally]]:
+        """Tenant → platform → what was counted since the last call."""
+        taken, self._tallies = self._tallies, {}
+        return taken
+
+    def give_back(self, tenant: str, tallies: Mapping[str, Tally]) -> None:
+        """Tallies that could not be kept."""
+        for name, tally in tallies.items():
+            self._tallies.setdefault(tenant, {}).setdefault(name, Tally(name)).add(tally)
+
+    def note_usage(self, usage: Usage) -> None:
+        """What people did in the default tenant, as it was last looked at."""
+        for gauge in self._usage.values():
+            gauge.clear()
+        for each in usage.engagement:
+            self._usage["active_users"].labels(each.platform).set(each.active_users)
+            self._usage["events"].labels(each.platform).set(each.events)
+            self._usage["conversion_ratio"].labels(each.platform).set(each.conversion_rate)
+        for asked in usage.requests:
+            self._usage["response_seconds_mean"].labels(asked.platform).set(asked.mean_seconds)
+            self._usage["error_ratio"].labels(asked.platform).set(asked.error_rate)
+        for name, ratio in (
+            ("crash_ratio", usage.crashes.rate),
+            ("crash_free_users_ratio", usage.crashes.crash_free_users),
+            ("sync_success_ratio", usage.sync.rate),
+        ):
+            self._usage[name].set(float("nan") if ratio is None else ratio)
+        for push in usage.push:
+            self._usage["push_delivery_ratio"].labels(push.platform).set(push.rate)
+        for battery in usage.battery[:VERSIONS_MAX]:
+            self._usage["battery_percent_per_hour"].labels(battery.app_version or "").set(battery.percent_per_hour)
+        for used in usage.sessions[:VERSIONS_MAX]:
+            self._usage["sessions"].labels(used.platform, used.app_version or "").set(used.sessions)
 
     def watch(self, node: Tenants) -> None:
         """Tenants at this node, all together: one label for each would be thousands."""

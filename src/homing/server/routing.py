@@ -45,6 +45,7 @@ from homing.accounts.users import OWNER
 from homing.engine.caller import Caller, Claims
 from homing.protocol.errors import Problem
 from homing.server.composing import ALIAS, RATE
+from homing.server.edge import ASKER_KEY
 from homing.server.limiting import names_of, tell, who_counts
 from homing.server.node import Node
 from homing.server.tenant import Tenant
@@ -215,6 +216,7 @@ class Gate:
         roles: Roles = opt["roles"]
         found: dict[str, Any] = scope  # type: ignore[assignment]
         found[TENANT_KEY] = tenant
+        found[ASKER_KEY] = (tenant.name, None)
         claims = None
         if roles is not PUBLIC:
             read = read_cookie_claims if opt.get("console") else read_claims
@@ -226,6 +228,7 @@ class Gate:
                     raise
                 claims = read(tenant, access)
             found[CLAIMS_KEY] = claims
+            found[ASKER_KEY] = (tenant.name, claims.platform)
         counted = opt[RATES] and who_counts(opt[RATES], claims, scope)
         if counted:
             tenant.rates.check(*counted)  # who floods is refused before anything is asked of the database

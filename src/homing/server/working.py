@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from datetime import timedelta
 from time import monotonic
 
 import psycopg
@@ -21,6 +22,8 @@ from homing.server.metrics import Metrics
 from homing.server.node import Node
 from homing.server.tasks import tasks_of
 from homing.server.tenant import Tenant
+from homing.telemetry.tallies import keep
+from homing.telemetry.usage import Span, read_usage
 from homing.tenants import databases
 from homing.tenants.entry import DEFAULT, Entry
 
@@ -31,6 +34,12 @@ ROUND_SECONDS = 5.0
 LOOK_SECONDS_MAX = 3600.0
 VITALS_SECONDS = 60.0
 """How often the database's key figures are read for the metrics."""
+USAGE_SECONDS = 300.0
+"""How often the events of the last day are counted for the metrics: they are many."""
+TALLIES_SECONDS = 60.0
+"""How often what this node measured of requests is added to the tables."""
+LAST_SECONDS = 3.0
+"""How long adding the last of it may take when the node stops."""
 TENANTS_AT_ONCE = 2
 TENANT_SECONDS = 3600.0
 """How long the jobs of one tenant may take at a stretch: others come after it."""
@@ -51,6 +60,7 @@ class Working:
         """Tenant → how often it had been used when it was looked at."""
         self._visits: dict[str, asyncio.Task[None]] = {}
         self._vitals_at = 0.0
+        self._usage_at = 0.0
         self._places = asyncio.Semaphore(TENANTS_AT_ONCE)
 
     async def run(self) -> None:
@@ -58,6 +68,7 @@ class Working:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.worker(self._node.default).work())
             group.create_task(self._go_round())
+            group.create_task(self._keep_tallies())
 
     def worker(self, tenant: Tenant) -> Worker[Tenant]:
         return Worker(
@@ -76,6 +87,26 @@ class Working:
                 await self.worker(tenant).drain()
             outlook = await self._look(entry)
         return outlook
+
+    async def keep_tallies(self) -> None:
+        """Add to each tenant's tallies what this node counted since the last time."""
+        for name, tallies in self._metrics.take_tallies().items():
+            try:
+                async with self._node.visit(name) as tenant:
+                    await keep(tenant.engine.owner, tallies, now=self._node.clock())
+            except _TROUBLE as error:
+                if name == DEFAULT or name in self._node.directory.entries:  # otherwise it is gone for good
+                    self._metrics.give_back(name, tallies)
+                log.warning("the tallies of tenant %s wait: %s: %s", name, type(error).__name__, error)
+
+    async def _keep_tallies(self) -> None:
+        try:
+            while True:
+                await asyncio.sleep(TALLIES_SECONDS)
+                await self.keep_tallies()
+        finally:
+            async with asyncio.timeout(LAST_SECONDS):
+                await self.keep_tallies()
 
     async def _go_round(self) -> None:
         try:
@@ -128,5 +159,15 @@ class Working:
                 if monotonic() >= self._vitals_at:
                     self._metrics.note_vitals(await vitals.read(conn, schemas=self._node.default.schemas))
                     self._vitals_at = monotonic() + VITALS_SECONDS
+            if monotonic() >= self._usage_at:
+                self._usage_at = monotonic() + USAGE_SECONDS
+                now = self._node.clock()
+                settings = self._node.settings
+                usage = await read_usage(
+                    self._node.default.engine.owner,
+                    Span(now - timedelta(days=1), now),
+                    conversions=settings.analytics_conversions,
+                )
+                self._metrics.note_usage(usage)
         except _TROUBLE as error:
             log.warning("no look at the queue: %s: %s", type(error).__name__, error)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
-from uuid import UUID
 
 import msgspec
 
@@ -30,21 +30,18 @@ class Metric(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defa
     meta: dict[str, Any] | None = None
 
 
-class TelemetryRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """``batch_id`` makes sending again safe: the same id of the same device counts once."""
-
-    metrics: list[Metric]
-    batch_id: UUID | None = None
-
-
-def checked(request: TelemetryRequest, *, metrics_max: int) -> bytes:
+def checked(metrics: Sequence[Metric], *, metrics_max: int) -> bytes:
     """The metrics as canonical JSON, times in UTC. Raises Problem: too_many_items, invalid_envelope (with ``path``)."""
-    if len(request.metrics) > metrics_max:
+    if len(metrics) > metrics_max:
         raise Problem("too_many_items", f"A batch may have {metrics_max} metrics.", limit=metrics_max)
-    if not request.metrics:
-        raise Problem("invalid_envelope", "metrics: a batch has at least one.", path="/metrics")
-    metrics = [_checked(metric, f"/metrics/{place}") for place, metric in enumerate(request.metrics)]
-    return msgspec.json.encode(metrics, order="sorted")
+    return msgspec.json.encode(
+        [_checked(metric, f"/metrics/{place}") for place, metric in enumerate(metrics)], order="sorted"
+    )
+
+
+def is_name(text: str) -> bool:
+    """Whether it is printable words with single spaces between them."""
+    return _NAME.fullmatch(text) is not None
 
 
 def body_hash(canonical: bytes) -> bytes:
@@ -68,7 +65,7 @@ def write_time(at: datetime) -> str:
 
 
 def _checked(metric: Metric, path: str) -> Metric:
-    if not _NAME.fullmatch(metric.name):
+    if not is_name(metric.name):
         raise _invalid(f"{path}/name", "printable words with single spaces between them are needed")
     if sentence := json_problem(metric.value):
         raise _invalid(f"{path}/value", sentence)

@@ -35,6 +35,12 @@ async def drop_older(db: Database, *, before: datetime) -> Dropped:
         ((dropped,),) = await fetch_all(conn, load("homing.telemetry", "drop_partitions"), {"before": before})
         rows = [
             await execute(conn, load("homing.telemetry", name), {"before": before})
-            for name in ("delete_old_metrics", "delete_old_batches", "delete_old_ids")
+            for name in (
+                "delete_old_metrics",
+                "delete_old_batches",
+                "delete_old_ids",
+                "delete_old_events",
+                "delete_old_tallies",
+            )
         ]
     return Dropped(int(dropped), sum(rows))

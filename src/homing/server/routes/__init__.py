@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from homing.server.routes import (
     ack,
+    analytics,
     auth,
     batches,
     capabilities,
@@ -32,6 +33,7 @@ BASE_PATH = "/api/v1"
 
 ROUTES = [
     *ack.ROUTES,
+    *analytics.ROUTES,
     *auth.ROUTES,
     *batches.ROUTES,
     *capabilities.ROUTES,
@@ -52,7 +54,7 @@ ROUTES = [
 ]
 """Under the base path."""
 
-SPEC_ROUTES = [*devices.SPEC_ROUTES, *notifications.SPEC_ROUTES]
+SPEC_ROUTES = [*analytics.SPEC_ROUTES, *devices.SPEC_ROUTES, *notifications.SPEC_ROUTES]
 """Below /api as well: addresses that a specification writes without the version."""
 
 ROOT_ROUTES = [*errors.ROUTES, *health.ROUTES]

@@ -15,9 +15,8 @@ from homing.server.bodies import read
 from homing.server.pages import LIMIT_DEFAULT, After, Limit, Page, page_of, read_cursor
 from homing.server.routing import SIGNED_IN
 from homing.server.tenant import Tenant
-from homing.telemetry.metrics import TelemetryRequest
 from homing.telemetry.query import TelemetryItem, Wanted, read_page
-from homing.telemetry.take import TelemetryAnswer, take
+from homing.telemetry.take import TelemetryAnswer, TelemetryRequest, take
 
 
 class Place(msgspec.Struct, array_like=True):
@@ -29,10 +28,15 @@ class Place(msgspec.Struct, array_like=True):
 
 @post("/telemetry", status_code=201, roles=SIGNED_IN, body=TelemetryRequest)
 async def post_telemetry(request: Request[Any, Any, Any], tenant: Tenant, caller: Caller) -> TelemetryAnswer:
-    """A batch of metrics from the caller's device. Sending it again with the same ``batch_id`` has no second effect."""
+    """Metrics and events from the caller's device, as one batch: with the same ``batch_id`` once, however often."""
     body = await read(request, TelemetryRequest)
+    limits = tenant.settings.limits
     return await take(
-        tenant.database, caller=caller, request=body, metrics_max=tenant.settings.limits.telemetry_metrics_max
+        tenant.database,
+        caller=caller,
+        request=body,
+        metrics_max=limits.telemetry_metrics_max,
+        events_max=limits.analytics_events_max,
     )
 
 
