@@ -47,6 +47,8 @@ ALLOWED = {
     # Columns of specification 5.
     "apps: entity_type",
     "apps: entity_id",
+    # What specification 4 calls the table of an offline operation.
+    "apps: entity",
 }
 """Names that are somebody else's words, or another sense of ours."""
 

@@ -189,14 +189,14 @@ def _read(tenant: Tenant, claims: Claims, raw: msgspec.Raw) -> Wanted | Bad:
     action: Action
     if named is not None:
         entity, action = named
-        if asked.entity is not None and _entity(tenant, asked.entity) is not _entity(tenant, entity):
+        if asked.entity is not None and _find_table(tenant, asked.entity) is not _find_table(tenant, entity):
             return bad("invalid_value", f"{asked.type} is about a {entity}", "/entity")
     elif asked.type in ("create", "update", "delete"):
         entity, action = asked.entity or "", _as_action(asked.type)
     else:
         known = ", ".join(("create", "update", "delete", *NAMED))
         return bad("invalid_value", f"there is no operation {asked.type[:60]!r}; there are: {known}", "/type")
-    table = _entity(tenant, entity)
+    table = _find_table(tenant, entity)
     if table is None:
         return bad("unknown_table", "entity names no table that syncs", "/entity")
     if asked.timestamp is not None and _moment(asked.timestamp) is None:
@@ -212,7 +212,7 @@ def _as_action(text: str) -> Action:
     return "update" if text == "update" else found
 
 
-def _entity(tenant: Tenant, name: str) -> BoundTable | None:
+def _find_table(tenant: Tenant, name: str) -> BoundTable | None:
     """The table that an app calls so: ``proposal``, ``savedJob``, ``saved-jobs``."""
     plain = _snake(name.replace("-", "_")).removeprefix(f"{APP}.")
     known = {table.declared.resource_type: table for table in tenant.engine.bound.tables if table.declared.app == APP}
