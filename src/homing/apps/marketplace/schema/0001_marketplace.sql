@@ -13,8 +13,8 @@ CREATE FUNCTION marketplace.folded(skills text[]) RETURNS text[] LANGUAGE sql IM
 RETURN lower(skills::text)::text[];
 
 CREATE FUNCTION marketplace.are_skills(skills text[]) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN cardinality(skills) <= 50 AND array_position(skills, NULL) IS NULL AND array_position(skills, '') IS NULL
-       AND coalesce(array_ndims(skills), 1) = 1;
+RETURN CASE WHEN coalesce(array_ndims(skills), 1) <> 1 OR cardinality(skills) > 50 THEN false
+            ELSE array_position(skills, NULL) IS NULL AND array_position(skills, '') IS NULL END;
 
 -- Pictures of profiles and jobs: each names a file that was uploaded and verified. Whoever sees the profile or job may
 -- fetch them by the image's id, in the size they want (GET /mobile/media/{id}?variant=).
