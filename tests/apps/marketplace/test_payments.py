@@ -14,6 +14,9 @@ import httpx
 import psycopg
 import pytest
 
+from homing.apps.marketplace.payments.look_again import look_again
+from homing.jobs import Job
+from homing.server.tenant import open_tenant
 from homing.settings import Settings
 from tests.apps.marketplace.paying import (
     INTENT,
@@ -361,6 +364,54 @@ def test_a_canceled_payment_makes_room_for_another(server: Server, agreed: Agree
     # Were money to move after all, it is counted.
     send(server, payment, "succeeded")
     assert earned(url, agreed.freelancer) == 25_000
+
+
+def test_asking_and_being_told_at_one_moment(server: Server, agreed: Agreed, url: str) -> None:
+    """Devices ask with keys of their own while the event comes: nobody can pay a second time, whoever was first."""
+    payment = ok(agreed.client.http.post(INTENT, json=agreed.ask()))
+    succeeded = event(payment["id"], "succeeded", id=payment["gateway_id"])
+    barrier = threading.Barrier(6)
+
+    def act(n: int) -> tuple[int, Any]:
+        barrier.wait()
+        if n == 0:
+            return deliver(server.url, succeeded, WEBHOOK_SECRET).status_code, None
+        with httpx.Client(base_url=agreed.client.http.base_url, headers=agreed.client.http.headers) as http:
+            answer = http.post(INTENT, json=agreed.ask(idempotency_key=f"at-once-{n}"), timeout=60)
+            return answer.status_code, answer.json().get("id", payment["id"])
+
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(act, range(6)))
+    assert answers[0][0] == 200
+    assert {status for status, _ in answers[1:]} <= {200, 409}
+    assert {found for _, found in answers[1:]} == {payment["id"]}
+    assert (payments_of(url, agreed), earned(url, agreed.freelancer)) == (
+        [("succeeded", payment["gateway_id"])],
+        25_000,
+    )
+
+
+async def test_a_payment_is_found_paid_whose_event_never_came(
+    server: Server, settings: Settings, agreed: Agreed, stripe: StripeServer, url: str, new_person: SignIn
+) -> None:
+    """By whoever asks again; and by a job, for those who do not."""
+    payment = ok(agreed.client.http.post(INTENT, json=agreed.ask()))
+    stripe.intents[payment["gateway_id"]]["status"] = "succeeded"
+    again = ok(agreed.client.http.post(INTENT, json=agreed.ask()))
+    assert (again["status"], again["client_secret"], earned(url, agreed.freelancer)) == ("succeeded", None, 25_000)
+    forgotten, young = (agree_again(url, agreed.client, agreed.freelancer) for _ in range(2))
+    for each in (forgotten, young):
+        made = ok(each.client.http.post(INTENT, json=each.ask()))
+        stripe.intents[made["gateway_id"]]["status"] = "succeeded"
+    with psycopg.connect(url) as conn:
+        conn.execute(
+            "UPDATE marketplace.payments SET created_at = now() - interval '1 hour' WHERE proposal_id = %s",
+            [forgotten.proposal],
+        )
+    async with open_tenant(settings) as tenant:
+        await look_again(tenant, Job(1, {}, 1))
+    assert [payments_of(url, each)[0][0] for each in (forgotten, young)] == ["succeeded", "requires_payment"]
+    assert earned(url, agreed.freelancer) == 50_000
 
 
 REFUSALS: list[tuple[str, tuple[int, dict[str, Any]], int, tuple[int, str], list[tuple[Any, ...]]]] = [

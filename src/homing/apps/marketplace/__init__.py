@@ -3,9 +3,10 @@
 from homing.apps.marketplace.declaration import declare
 from homing.apps.marketplace.images import find_media
 from homing.apps.marketplace.notices import NOTICES
+from homing.apps.marketplace.payments.look_again import LOOK_AGAIN
 from homing.apps.marketplace.routes import ROUTES, SPEC_ROUTES
 from homing.apps.marketplace.views import VIEWS
 
-JOBS = [NOTICES, VIEWS]
+JOBS = [NOTICES, VIEWS, LOOK_AGAIN]
 
 __all__ = ["JOBS", "ROUTES", "SPEC_ROUTES", "declare", "find_media"]

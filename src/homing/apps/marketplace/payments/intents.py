@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -161,9 +162,16 @@ async def _note(
 ) -> Payment:
     """Write down what the gateway said. An event may have been faster: then the payment is further."""
     async with tenant.database.transaction(actor=str(caller.user_id)) as conn:
-        await execute(conn, load(__package__, "lock_proposal"), {"proposal": payment.proposal_id})
-        await advance(conn, payment.id, intent.status, gateway_id=intent.gateway_id, error=error, now=tenant.clock())
+        await note(conn, payment.id, payment.proposal_id, intent, error=error, now=tenant.clock())
         return await read_payment(conn, payment.id, user=caller.user_id)
+
+
+async def note(
+    conn: Connection, payment: UUID, proposal: UUID, intent: Intent, *, now: datetime, error: str | None = None
+) -> bool:
+    """Take what the gateway says of its intent, in ``conn``'s transaction; whether that was further."""
+    await execute(conn, load(__package__, "lock_proposal"), {"proposal": proposal})
+    return await advance(conn, payment, intent.status, gateway_id=intent.gateway_id, error=error, now=now)
 
 
 def _ready(payment: Payment, intent: Intent | None) -> Ready:
