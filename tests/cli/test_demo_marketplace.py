@@ -53,5 +53,17 @@ def test_the_marketplace_ends_with_every_device_equal_and_browsers_told(capsys) 
     assert all(by_device[name].removed >= 1 for name in ("fays-phone", "fays-tablet", "finns-phone", "guss-phone"))
     assert all(device.rows["profile"] >= 3 and device.rows["job"] >= 4 for device in outcome.devices)
     assert (outcome.jobs, outcome.proposals, outcome.earned) == (24, 19, 21_000)
+    # The specification's metrics, web against mobile: all of them, and of what happened here, what must come out.
+    head, *lines = outcome.metrics
+    metrics = {name: (web, mobile) for name, web, mobile in lines}
+    assert (head, list(metrics)) == (
+        ["metric", "web", "mobile"],
+        ["requests", "response time, mean", "error rate", "sessions", "engagement: active users",
+         "engagement: events a user", "conversion rate", "push delivery rate", "app crash rate",
+         "offline sync success", "battery, percent an hour"],
+    )  # fmt: skip
+    assert (metrics["error rate"], metrics["push delivery rate"]) == (("0.0 %", "0.0 %"), ("100.0 %", "-"))
+    assert (metrics["app crash rate"], metrics["battery, percent an hour"]) == (("-", "20.0 %"), ("-", "3.0"))
+    assert all(float(found.removesuffix(" ms")) > 0 for found in metrics["response time, mean"])
     assert outcome.shown.keys() == set(PEOPLE)
     assert outcome.shown["fay"] >= 1

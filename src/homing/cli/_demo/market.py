@@ -22,6 +22,7 @@ import msgspec
 import psycopg
 
 from homing.apps.marketplace.rules import CHECKS
+from homing.cli._demo import market_metrics
 from homing.cli._demo.devices import Device, devices
 from homing.cli._demo.market_scopes import MARKET
 from homing.cli._demo.office import Desk, at_desk
@@ -429,6 +430,8 @@ def _pay(market: Market) -> None:
 def _prove(market: Market, database_url: str) -> Outcome:
     market.lines(good=True)
     market.settle()
+    sent = market_metrics.tell(market.url, phones=CARRIED, browsers=market.web, crashed="guss-phone", proposed="femke")
+    market.tell(f"apps and browsers told of {sent} events, each batch twice: {sent} counted")
     results = []
     for device in market.devices.values():
         report = device.client.sync(verify=True)
@@ -469,6 +472,6 @@ def _prove(market: Market, database_url: str) -> Outcome:
         decided=market.decided,
         earned=earned,
         shown={login: len(browser.shown) for login, browser in market.endpoint.browsers.items()},
-        metrics=[],
+        metrics=market_metrics.table(market.url, market.desk),
         devices=results,
     )

@@ -29,9 +29,9 @@ BATTERY = (80, 78, 77)
 """Percent, every half an hour."""
 
 
-def tell(url: str, *, phones: Mapping[str, str], browsers: Mapping[str, Desk], crashed: str) -> int:
+def tell(url: str, *, phones: Mapping[str, str], browsers: Mapping[str, Desk], crashed: str, proposed: str) -> int:
     """Events as apps and browsers send them, each batch twice, as on a bad line; how many counted. ``phones``: device →
-    login; the app on ``crashed`` crashes once."""
+    login; the app on ``crashed`` crashes once; ``proposed`` wrote proposals in a browser."""
     counted = 0
     now = datetime.now(UTC)
     for device, login in phones.items():
@@ -43,8 +43,9 @@ def tell(url: str, *, phones: Mapping[str, str], browsers: Mapping[str, Desk], c
                 for ago, level in enumerate(reversed(BATTERY))
             ]
             app.call("POST", "/telemetry", {"metrics": measured})
-    for browser in browsers.values():
-        counted += _send(browser, EVENTS["web"], now, {"platform": "web", "version": "1", "model": "browser"})
+    for login, browser in browsers.items():
+        events = [*EVENTS["web"], *([("proposal_submitted", {})] if login == proposed else [])]
+        counted += _send(browser, events, now, {"platform": "web", "version": "1", "model": "browser"})
     return counted
 
 
