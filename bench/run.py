@@ -19,6 +19,7 @@ from bench.contenders.kinto import kinto
 from bench.contenders.raw import Raw
 from bench.contenders.thin import thin
 from bench.figures import Figure, Run
+from bench.measures.analytics import analytics
 from bench.measures.crm import crm
 from bench.measures.delta import crowd, delta
 from bench.measures.limits import limits
@@ -36,7 +37,7 @@ from bench.plan import Bench, Plan, seeds
 
 MEASURES = (
     *("delta", "pull", "push", "replica", "policy", "large", "transactions", "scopes", "live", "tenants", "crm"),
-    *("market", "limits", "memory"),
+    *("market", "limits", "analytics", "memory"),
 )
 
 
@@ -132,6 +133,8 @@ def _steps(bench: Bench, only: Collection[str]) -> Iterator[tuple[str, Callable[
         yield "marketplace", lambda: market(bench)
     if "limits" in only:
         yield "rates", lambda: limits(bench)
+    if "analytics" in only:
+        yield "analytics", lambda: analytics(bench)
     if "memory" in only:
         yield "memory", lambda: memory(bench)
 
