@@ -100,6 +100,8 @@ def test_a_conflict_whole(scene: Scene) -> None:
             "notes": None,
             "resolved_payload": None,
             "resolved_version": None,
+            "batch_id": str(scene.value("SELECT batch_id FROM homing.sync_items WHERE conflict_id = %s", shown["id"])),
+            "edited_at": None,
         }
         assert shown["server_payload"] == result["server_payload"]
         assert shown["server_payload"] | {"title": "base", "label": None, "colour": None} == shown["base_payload"]

@@ -225,8 +225,14 @@ async def read_page(
     status: Status | None,
     user_id: UUID | None,
     q: str | None,
+    app_version: str | None = None,
+    trust_below: float | None = None,
+    unseen_since: datetime | None = None,
 ) -> list[Device]:
-    """Devices, the newest first, at most ``limit``, from behind ``after`` (created_at, id)."""
+    """Devices, the newest first, at most ``limit``, from behind ``after`` (created_at, id).
+
+    ``app_version``: how it begins; ``unseen_since``: those that did not call since then, or never.
+    """
     created_at, device_id = after or (None, None)
     params = {
         "after_at": created_at,
@@ -235,6 +241,9 @@ async def read_page(
         "status": status,
         "user": user_id,
         "q": q,
+        "app_version": app_version,
+        "trust_below": trust_below,
+        "unseen_since": unseen_since,
     }
     async with db.connection() as conn, conn.cursor(row_factory=dict_row) as cursor:
         rows = await (await cursor.execute(load(__package__, "list_devices"), params)).fetchall()

@@ -29,6 +29,15 @@ class Section:
 SECTIONS = (
     Section(None, (Entry("Overview", "/console/overview", "layout-dashboard", key="o"),)),
     Section(
+        "Sync",
+        (
+            Entry("Conflicts", "/console/conflicts", "git-merge", key="c"),
+            Entry("Devices", "/console/devices", "smartphone", key="d"),
+            Entry("Batches", "/console/batches", "package", key="b"),
+            Entry("Quarantine", "/console/quarantine", "ban", key="q"),
+        ),
+    ),
+    Section(
         "Data",
         (Entry("Tables", "/console/tables", "table-2", roles=SIGNED_IN, key="t"),),
     ),

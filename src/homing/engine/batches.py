@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from homing.engine import record
+from homing.engine import record, replay
 from homing.engine.caller import Caller
 from homing.engine.engine import Engine
-from homing.engine.replay import replay
 from homing.postgres.sql import load
 from homing.protocol.errors import Problem
 from homing.protocol.messages import Result
@@ -147,9 +147,7 @@ async def quarantine(
 async def repair(engine: Engine, caller: Caller, item: UUID, payload: dict[str, Any]) -> ItemDetail:
     """Give a quarantined item another payload; replay it then. Raises Problem("not_found")."""
     async with engine.database.transaction(str(caller.user_id)) as conn:
-        params = {"item": item, "payload": msgspec.json.encode(payload).decode()}
-        if await (await conn.execute(load(__package__, "repair_item"), params)).fetchone() is None:
-            raise Problem("not_found")
+        await replay.repair(conn, caller, item, payload)
     return (await quarantine(engine, item=item, limit=1))[0]
 
 
@@ -161,10 +159,13 @@ async def discard(engine: Engine, caller: Caller, item: UUID, reason: str) -> No
             raise Problem("not_found")
 
 
-async def replay_item(engine: Engine, caller: Caller, item: UUID, *, dry_run: bool) -> Result:
-    """Run one quarantined item again. Raises Problem("not_found")."""
+async def replay_item(
+    engine: Engine, caller: Caller, item: UUID, *, payload: Mapping[str, Any] | None = None, dry_run: bool
+) -> Result:
+    """Run one quarantined item again, with another ``payload`` where one is given: both or nothing. Raises
+    Problem("not_found")."""
     found = await quarantine(engine, item=item, limit=1)
     if not found:
         raise Problem("not_found")
-    results = await replay(engine, caller, found[0].batch_id, item=item, dry_run=dry_run)
+    results = await replay.replay(engine, caller, found[0].batch_id, item=item, payload=payload, dry_run=dry_run)
     return results[0]

@@ -62,7 +62,7 @@ class FieldChanges(msgspec.Struct):
 
 class ConflictDetail(ConflictSummary, kw_only=True):
     """A conflict whole. ``changes``: who changed which field since the base: version, by, device, at, fields
-    ({name: [old, new]})."""
+    ({name: [old, new]}). ``edited_at``: when the device's edit was made, as far as its clock is believed."""
 
     base_payload: msgspec.Raw | None
     server_payload: msgspec.Raw
@@ -71,6 +71,15 @@ class ConflictDetail(ConflictSummary, kw_only=True):
     resolved_payload: msgspec.Raw | None
     resolved_version: int | None
     changes: list[FieldChanges]
+    batch_id: UUID | None
+    edited_at: datetime | None
+
+
+class Preview(msgspec.Struct, kw_only=True):
+    """What a decision would make of the row: its payload (None: it would be deleted) and version."""
+
+    payload: msgspec.Raw | None
+    version: int | None
 
 
 _changes = msgspec.json.Decoder(list[FieldChanges])
@@ -94,16 +103,22 @@ async def find(
     resource_type: str | None,
     device: str | None,
     user: UUID | None,
+    person: str | None = None,
+    code: str | None = None,
+    before: datetime | None = None,
     after: tuple[datetime, UUID] | None,
     limit: int,
 ) -> list[ConflictSummary]:
-    """A page of conflicts, newest first. ``user``: only those of this user's edits. ``after``: (detected_at, id) of the
-    last one seen."""
+    """A page of conflicts, newest first. ``user``: only those of this user's edits. ``person``: part of the name of
+    whoever made the edit. ``before``: found before this. ``after``: (detected_at, id) of the last one seen."""
     params = {
         "resolution": resolution,
         "resource_type": engine.bound.wire_type(resource_type) if resource_type is not None else None,
         "device": device,
         "user": user,
+        "person": person,
+        "code": code,
+        "before": before,
         "after_at": after[0] if after else None,
         "after_id": after[1] if after else None,
         "limit": limit,
@@ -146,6 +161,8 @@ async def show(engine: Engine, conflict: UUID, *, user: UUID | None) -> Conflict
         resolved_payload=_raw(row[20]),
         resolved_version=row[21],
         changes=changes,
+        batch_id=row[24],
+        edited_at=row[25],
     )
 
 
@@ -169,76 +186,107 @@ async def settle(engine: Engine, caller: Caller, conflict: UUID, request: Resolv
     Raises Problem: not_found; already_resolved with ``winner``; state_conflict where the row moved on in the contested
     fields (the conflict then shows the new state); invalid_envelope where what would be written is not valid.
     """
-    if (request.payload is not None) != (request.resolution == "merged"):
-        raise Problem("invalid_envelope", "payload belongs to the resolution 'merged', and only to it")
-    moved: Problem | None = None
+    _check(request)
     async with engine.owner.transaction(str(caller.user_id)) as conn:
-        row = await (await conn.execute(load(__package__, "lock_conflict"), {"conflict": conflict})).fetchone()
-        if row is None:
-            raise Problem("not_found")
-        (
-            resource_type,
-            row_id,
-            action,
-            code,
-            state,
-            winner,
-            resolved_at,
-            resolved_by,
-            client,
-            version,
-            fields,
-            server,
-        ) = row
-        if state == "resolved":
-            raise Problem(
-                "already_resolved",
-                winner={"resolution": winner, "resolved_by": resolved_by, "resolved_at": resolved_at},
-            )
-        table = engine.bound.by_resource_type.get(resource_type)
-        if table is None:
-            raise Problem("state_conflict", f"{resource_type} is no longer a synced table.")
-        now_row = await (await _row_statement(table).run(conn, {"id": row_id})).fetchone()
-        wanted: Mapping[str, Any] = (
-            request.payload if request.payload is not None else msgspec.json.decode(client, type=dict[str, msgspec.Raw])
-        )
-        if (
-            request.resolution != "accept_server"
-            and now_row is not None
-            and now_row[0] != version
-            and _contested(now_row[1], server, fields)
-        ):
-            await conn.execute(
-                load(__package__, "refresh_conflict"),
-                {"conflict": conflict, "payload": now_row[1], "version": now_row[0]},
-            )
-            moved = Problem(
-                "state_conflict",
-                "The row changed again in these fields; look at it once more.",
-                server_version=now_row[0],
-            )
-        else:
-            if request.resolution == "accept_server":
-                if now_row is not None:
-                    await _touch_statement(table).run(conn, {"id": row_id})
-            else:
-                await _write(engine, conn, caller, table, row_id, action, code, wanted, exists=now_row is not None)
-            after = await (await _row_statement(table).run(conn, {"id": row_id})).fetchone()
-            await conn.execute(
-                load(__package__, "close_conflict"),
-                {
-                    "conflict": conflict,
-                    "action": request.resolution,
-                    "user": caller.user_id,
-                    "now": engine.clock(),
-                    "notes": request.notes,
-                    "payload": after[1] if after is not None else None,
-                    "version": after[0] if after is not None else None,
-                },
-            )
+        moved = await _settle(engine, conn, caller, conflict, request)
     if moved is not None:
         raise moved
     return await show(engine, conflict, user=None)
+
+
+async def preview(engine: Engine, caller: Caller, conflict: UUID, request: ResolveRequest) -> Preview:
+    """What ``settle`` would make of the row: everything is done, and rolled back. Raises Problem as ``settle`` does."""
+    _check(request)
+    async with engine.owner.connection() as conn:
+        await conn.execute("BEGIN")
+        await conn.execute("SELECT set_config('homing.actor', %s, true)", [str(caller.user_id)])
+        moved = await _settle(engine, conn, caller, conflict, request)
+        kept = await (
+            await conn.execute(
+                "SELECT resolved_payload::text, resolved_version FROM homing.conflicts WHERE id = %s", [conflict]
+            )
+        ).fetchone()
+        # That the row moved on is a finding, not a decision: it stays.
+        await conn.execute("ROLLBACK" if moved is None else "COMMIT")
+    if moved is not None:
+        raise moved
+    assert kept is not None
+    return Preview(payload=_raw(kept[0]), version=kept[1])
+
+
+def _check(request: ResolveRequest) -> None:
+    if (request.payload is not None) != (request.resolution == "merged"):
+        raise Problem("invalid_envelope", "payload belongs to the resolution 'merged', and only to it")
+
+
+async def _settle(
+    engine: Engine, conn: Connection, caller: Caller, conflict: UUID, request: ResolveRequest
+) -> Problem | None:
+    """Decide inside the caller's transaction. Returns the problem of a row that moved on, which is to be committed:
+    the conflict then shows the row's new state."""
+    row = await (await conn.execute(load(__package__, "lock_conflict"), {"conflict": conflict})).fetchone()
+    if row is None:
+        raise Problem("not_found")
+    (
+        resource_type,
+        row_id,
+        action,
+        code,
+        state,
+        winner,
+        resolved_at,
+        resolved_by,
+        client,
+        version,
+        fields,
+        server,
+    ) = row
+    if state == "resolved":
+        raise Problem(
+            "already_resolved",
+            winner={"resolution": winner, "resolved_by": resolved_by, "resolved_at": resolved_at},
+        )
+    table = engine.bound.by_resource_type.get(resource_type)
+    if table is None:
+        raise Problem("state_conflict", f"{resource_type} is no longer a synced table.")
+    now_row = await (await _row_statement(table).run(conn, {"id": row_id})).fetchone()
+    wanted: Mapping[str, Any] = (
+        request.payload if request.payload is not None else msgspec.json.decode(client, type=dict[str, msgspec.Raw])
+    )
+    if (
+        request.resolution != "accept_server"
+        and now_row is not None
+        and now_row[0] != version
+        and _contested(now_row[1], server, fields)
+    ):
+        await conn.execute(
+            load(__package__, "refresh_conflict"),
+            {"conflict": conflict, "payload": now_row[1], "version": now_row[0]},
+        )
+        return Problem(
+            "state_conflict",
+            "The row changed again in these fields; look at it once more.",
+            server_version=now_row[0],
+        )
+    if request.resolution == "accept_server":
+        if now_row is not None:
+            await _touch_statement(table).run(conn, {"id": row_id})
+    else:
+        await _write(engine, conn, caller, table, row_id, action, code, wanted, exists=now_row is not None)
+    after = await (await _row_statement(table).run(conn, {"id": row_id})).fetchone()
+    await conn.execute(
+        load(__package__, "close_conflict"),
+        {
+            "conflict": conflict,
+            "action": request.resolution,
+            "user": caller.user_id,
+            "now": engine.clock(),
+            "notes": request.notes,
+            "payload": after[1] if after is not None else None,
+            "version": after[0] if after is not None else None,
+        },
+    )
+    return None
 
 
 def _row_statement(table: BoundTable) -> Statement:

@@ -55,6 +55,17 @@ class Change(msgspec.Struct, kw_only=True):
     batch_id: UUID | None
 
 
+SEARCHED_MAX = 10_000
+"""Rows that a search for a row looks through: those that changed last, along the index on that."""
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A row that was searched for: its key, and its texts."""
+
+    row_id: str
+    label: str
+
+
 async def explain(engine: Engine, *, device: str, resource_type: str, row: str) -> Explanation:
     """Raises Problem("not_found") for an unknown device or table."""
     table = engine.bound.by_resource_type.get(resource_type)
@@ -108,6 +119,37 @@ async def explain(engine: Engine, *, device: str, resource_type: str, row: str) 
         acked_at=acked_at,
         last_seen=last_seen,
         reason=_reason(status, username, standing is not None, row_scopes, by, left, acked_at, covered=covered),
+    )
+
+
+async def scopes_of(engine: Engine, user: UUID) -> list[str]:
+    """The scopes a user holds at this moment."""
+    async with engine.owner.connection() as conn:
+        rows = await (await held_statement(engine.bound.scope_names()).run(conn, {"user": user})).fetchall()
+    return [scope for (scope,) in rows]
+
+
+async def search(engine: Engine, *, resource_type: str, text: str, limit: int) -> list[Found]:
+    """Rows whose key or texts contain ``text``, of the ``SEARCHED_MAX`` that changed last. Raises
+    Problem("not_found") for an unknown table."""
+    table = engine.bound.by_resource_type.get(resource_type)
+    if table is None:
+        raise Problem("not_found")
+    async with engine.owner.connection() as conn:
+        params = {"text": text.lower(), "limit": limit, "searched": SEARCHED_MAX}
+        rows = await (await _search_statement(table).run(conn, params)).fetchall()
+    return [Found(key, label) for key, label in rows]
+
+
+def _search_statement(table: BoundTable) -> Statement:
+    texts: list[sql.Composable] = [
+        sql.Identifier("r", column.name) for column in table.columns.values() if column.wire.kind == "text"
+    ]
+    label = sql.SQL("concat_ws(' · ', {})").format(sql.SQL(", ").join(texts or [sql.NULL]))
+    return Statement(
+        sql.SQL(load("homing.engine", "search_rows")).format(
+            table=table.qualified, key=sql.Identifier(table.key.name), version=table.version_sql, label=label
+        )
     )
 
 

@@ -6,7 +6,9 @@ or what it depended on. Items that were applied keep their verdict. A dry run do
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
@@ -25,17 +27,34 @@ from homing.protocol.token import Token
 
 
 async def replay(
-    engine: Engine, caller: Caller, batch: UUID, *, item: UUID | None = None, dry_run: bool = False
+    engine: Engine,
+    caller: Caller,
+    batch: UUID,
+    *,
+    item: UUID | None = None,
+    payload: Mapping[str, Any] | None = None,
+    dry_run: bool = False,
 ) -> list[Result]:
     """Run the refused and held items of a batch again, or one of them. One result an item that was asked for.
 
+    ``payload``: what the item is given in place of its own first; with a dry run, that is not kept either.
     Raises Problem: not_found, state_conflict (the user or device is gone or barred).
     """
     async with engine.owner.connection() as conn:
         await conn.execute("BEGIN")
+        if payload is not None:
+            await repair(conn, caller, item, payload)
         works = await _replay(engine, conn, caller, batch, item)
         await conn.execute("ROLLBACK" if dry_run else "COMMIT")
     return record.results_of(works)
+
+
+async def repair(conn: Connection, caller: Caller, item: UUID | None, payload: Mapping[str, Any]) -> None:
+    """Give a quarantined item another payload, inside the caller's transaction. Raises Problem("not_found")."""
+    await conn.execute("SELECT set_config('homing.actor', %s, true)", [str(caller.user_id)])
+    params = {"item": item, "payload": msgspec.json.encode(payload).decode()}
+    if await (await conn.execute(load(__package__, "repair_item"), params)).fetchone() is None:
+        raise Problem("not_found")
 
 
 async def _replay(engine: Engine, conn: Connection, caller: Caller, batch: UUID, item: UUID | None) -> list[Work]:

@@ -8,9 +8,10 @@ would cost the frequent, empty pull a write is left out: such a pull finds the s
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Literal
+from uuid import UUID
 
 import msgspec
 
@@ -39,6 +40,32 @@ class DeviceStatus(msgspec.Struct, kw_only=True):
     conflicts: int
     device_status: str
     trust_score: float
+
+
+class Known(msgspec.Struct, frozen=True, kw_only=True):
+    """What the server knows of one device's sync, for the office. ``current`` false: its token is of an epoch that is
+    over, so it starts again with its next pull. ``wipe_told_at``: when the revoked device learned that it is."""
+
+    id: UUID
+    last_sync_at: datetime | None
+    pending: int
+    sync_status: State
+    acked_at: datetime | None
+    delivered: int | None
+    current: bool | None
+    quarantined: int
+    conflicts: int
+    wipe_told_at: datetime | None
+
+
+async def of_devices(engine: Engine, devices: Sequence[UUID]) -> dict[UUID, Known]:
+    """What is known of these devices' sync, by their ids."""
+    async with engine.database.connection() as conn:
+        rows = await (
+            await conn.execute(load(__package__, "list_device_status"), {"devices": list(devices)})
+        ).fetchall()
+    names = Known.__struct_fields__
+    return {row[0]: Known(**dict(zip(names, row, strict=True))) for row in rows}
 
 
 async def status(engine: Engine, claims: Claims) -> DeviceStatus:

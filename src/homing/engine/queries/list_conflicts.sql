@@ -8,5 +8,8 @@ WHERE (%(resolution)s::text IS NULL OR c.resolution = %(resolution)s::text::homi
   AND (%(resource_type)s::text IS NULL OR c.resource_type = %(resource_type)s::text)
   AND (%(device)s::text IS NULL OR d.device_id = %(device)s::text)
   AND (%(user)s::uuid IS NULL OR c.user_id = %(user)s::uuid)
+  AND (%(person)s::text IS NULL OR position(lower(%(person)s::text) IN lower(concat_ws(' ', u.username, u.name))) > 0)
+  AND (%(code)s::text IS NULL OR c.code = %(code)s::text)
+  AND (%(before)s::timestamptz IS NULL OR c.created_at < %(before)s::timestamptz)
   AND (%(after_at)s::timestamptz IS NULL OR (c.created_at, c.id) < (%(after_at)s::timestamptz, %(after_id)s::uuid))
 ORDER BY c.created_at DESC, c.id DESC LIMIT %(limit)s

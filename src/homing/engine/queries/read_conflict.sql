@@ -10,7 +10,9 @@ SELECT c.id, c.resource_type, c.row_id, c.code, c.action::text, c.resolution::te
         WHERE h.table_id = %(table_id)s AND h.row_id = c.row_id AND h.version > coalesce(c.base_version, 0)
           AND h.version <= c.server_version AND h.action = 'update'
           AND NOT EXISTS (SELECT FROM homing.history m WHERE m.table_id = h.table_id AND m.row_id = h.row_id
-                          AND m.action = 'create' AND m.at > h.at))::text
+                          AND m.action = 'create' AND m.at > h.at))::text,
+       c.batch_id,
+       (SELECT i.edited_at FROM homing.sync_items i WHERE i.batch_id = c.batch_id AND i.conflict_id = c.id LIMIT 1)
 FROM homing.conflicts c
 LEFT JOIN homing.mobile_devices d ON d.id = c.device_id
 LEFT JOIN homing.users u ON u.id = c.user_id
