@@ -94,7 +94,7 @@ class _Answer:
         if b"content-encoding" in names or b"content-range" in names or not _pays(names.get(b"content-type", b"")):
             return message
         asked = next((value for name, value in self._scope["headers"] if name == b"accept-encoding"), b"")
-        encoding = _best_encoding(asked)
+        encoding = best_encoding(asked)
         start["headers"].append((b"vary", b"accept-encoding"))
         if encoding is None:
             return message
@@ -118,7 +118,7 @@ def _pays(content_type: bytes) -> bool:
 
 
 @lru_cache(256)
-def _best_encoding(accept: bytes) -> bytes | None:
+def best_encoding(accept: bytes) -> bytes | None:
     """zstd, then gzip, of those the client takes."""
     taken: dict[str, bool] = {}
     for part in accept.decode("latin-1").lower().split(","):

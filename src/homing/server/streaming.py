@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
+import zstandard
+from isal import isal_zlib
 from litestar.types import Receive, Scope, Send
 
 from homing.server.answers import RawJson
+from homing.server.edge import best_encoding
 
 WHOLE_BYTES_MAX: Final = 256 * 2**10
 """An answer that turns out to be no longer than this is sent whole, with its length and compressed. What goes wrong
@@ -39,9 +42,40 @@ class StreamedJson(RawJson):
             await send(start)
             await send({"type": "http.response.body", "body": body, "more_body": False})
             return
+        small = _Smaller(scope)
+        headers += small.headers
         await send(start)
-        await send({"type": "http.response.body", "body": b"".join(held), "more_body": True})
+        await send({"type": "http.response.body", "body": small.piece(b"".join(held)), "more_body": True})
         held.clear()
         async for piece in self.pieces:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+            await send({"type": "http.response.body", "body": small.piece(piece), "more_body": True})
+        await send({"type": "http.response.body", "body": small.end(), "more_body": False})
+
+
+class _Smaller:
+    """Compresses a stream as the client takes it. What a piece holds is sent with it: phones show rows as they come."""
+
+    def __init__(self, scope: Scope) -> None:
+        asked = next((value for name, value in scope["headers"] if name == b"accept-encoding"), b"")
+        encoding = best_encoding(asked)
+        self.headers = [(b"vary", b"accept-encoding")]
+        if encoding is not None:
+            self.headers.append((b"content-encoding", encoding))
+        self._zstd = zstandard.ZstdCompressor(level=1).compressobj() if encoding == b"zstd" else None
+        self._gzip = isal_zlib.compressobj(level=1, wbits=31) if encoding == b"gzip" else None
+
+    def piece(self, text: bytes) -> bytes:
+        if self._zstd is not None:
+            return self._zstd.compress(text) + self._zstd.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+        if self._gzip is not None:
+            made: bytes = self._gzip.compress(text) + self._gzip.flush(isal_zlib.Z_SYNC_FLUSH)
+            return made
+        return text
+
+    def end(self) -> bytes:
+        if self._zstd is not None:
+            return self._zstd.flush()
+        if self._gzip is not None:
+            made: bytes = self._gzip.flush()
+            return made
+        return b""

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
+import random
+from threading import Thread
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 import psycopg
 import pytest
+import zstandard
 
 from tests.apps.marketplace.scene import API, held, item, ok, pull, push, query, refused
 from tests.fixtures.accounts import Person, SignIn
@@ -252,6 +256,43 @@ def test_rights_that_change_on_the_way_end_the_load_and_the_pull_takes_over(cast
     assert ("job", cast.jobs[0]) not in phone.rows
 
 
+def test_whatever_is_written_meanwhile_nothing_is_lost(cast: Cast, kept: Any) -> None:
+    """Both people write while Fay's phone loads in pieces, and leaves off where it likes. Then it pulls."""
+    chance = random.Random(4)
+    kept(message=6, saved_job=2)
+
+    def write(number: int) -> None:
+        own = random.Random(number)
+        for n in range(12):
+            job = own.choice(cast.jobs)
+            saved = [c["id"] for c in pull(cast.fay)[0] if c["resource_type"] == "saved_job"]
+            match own.randrange(5):
+                case 0:
+                    push(cast.cleo, item("message", "create", recipient_id=cast.fay.id, content=f"{number} {n}"))
+                case 1:
+                    push(cast.cleo, item("job", "update", id=job, title=f"{number} {n}"))
+                case 2:
+                    push(cast.fay, item("saved_job", "create", job_id=job))
+                case 3 if saved:
+                    push(cast.fay, item("saved_job", "delete", id=own.choice(saved)))
+                case _:
+                    push(cast.fay, item("profile", "update", id=cast.profile, bio=f"{number} {n}"))
+
+    for number in range(8):
+        phone, after = Phone(cast.fay), None
+        writer = Thread(target=write, args=[number])
+        writer.start()
+        for _ in range(chance.randrange(2, 12)):
+            data = load(cast.fay, limit=chance.randrange(1, 8), **({} if after is None else {"after": after}))
+            phone.take(data)
+            after = data["next"]
+            if after is None:
+                break
+        writer.join()
+        phone.pull(data["next_token"])
+        assert phone.equals_the_server(), number
+
+
 def test_it_says_when_nothing_is_new(cast: Cast, url: str) -> None:
     answer = cast.fay.http.get(INITIAL)
     etag = answer.headers["etag"]
@@ -355,6 +396,15 @@ def test_a_heavy_users_data_comes_in_pieces(cast: Cast, kept: Any, url: str) -> 
         data = json.loads(b"".join(answer.iter_raw()))
     found = ids(data)["recentMessages"]
     assert (len(found), len(set(found)), found[:5]) == (2500, 2500, cast.messages[::-1])
+    for encoding in ("gzip", "zstd"):
+        with cast.fay.http.stream("GET", INITIAL, headers={"accept-encoding": encoding}) as answer:
+            assert (answer.headers["content-encoding"], answer.headers["vary"]) == (encoding, "accept-encoding")
+            raw = b"".join(answer.iter_raw())
+        plain = (
+            gzip.decompress(raw) if encoding == "gzip" else zstandard.ZstdDecompressor().decompressobj().decompress(raw)
+        )
+        assert ids(json.loads(plain)) == ids(data)
+        assert len(raw) < len(plain) / 5
     phone = Phone(cast.fay)
     phone.take(data)
     phone.pull(data["next_token"])

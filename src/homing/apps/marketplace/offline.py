@@ -32,8 +32,11 @@ from homing.postgres.sql import Connection, fetch_all, fetch_one, load
 from homing.protocol.errors import Problem
 from homing.protocol.messages import PullRequest
 
-ROWS_AT_ONCE: Final = 500
-"""Rows read with one statement and sent with one write: some hundred kilobytes of long letters, mostly less."""
+ROWS_AT_FIRST: Final = 250
+ROWS_AT_ONCE_MAX: Final = 2000
+BYTES_AT_ONCE: Final = 2**20
+"""Rows read with one statement and sent with one write: few at first, then as many as fill about these bytes, by the
+size of those before. Each time the user's rights are asked anew, which costs as much as some hundred rows."""
 SAMPLE_ROWS: Final = 25
 """Rows of a section that an estimate of its size looks at."""
 CACHE_ROWS_DEFAULT: Final = 1000
@@ -158,14 +161,14 @@ async def send(loading: Loading, *, limit: int | None) -> AsyncIterator[bytes]:
     engine, claims, place = loading.engine, loading.claims, loading.place
     preferences = await read_preferences(engine, claims.user_id)
     yield b'{"userPreferences":%b' % msgspec.json.encode(preferences)
-    left = limit
+    left, step = limit, ROWS_AT_FIRST
     current = True
     kept: dict[str, int] | None = None
     for number, section in enumerate(SECTIONS):
         yield b',"%b":[' % section.name.encode()
         comma = b""
         while current and place.section == number and left != 0:
-            wanted = ROWS_AT_ONCE if left is None else min(left, ROWS_AT_ONCE)
+            wanted = step if left is None else min(left, step)
             async with engine.database.snapshot() as conn:
                 begun = await first.resume(engine, conn, claims, place.load)
                 current = begun.current
@@ -174,8 +177,10 @@ async def send(loading: Loading, *, limit: int | None) -> AsyncIterator[bytes]:
                 kept = kept or await _read_kept(conn)
                 rows, place = await _read(conn, begun, _table(engine, section), kept, place, wanted)
             if rows:
-                yield comma + b",".join(rows)
+                piece = comma + b",".join(rows)
+                yield piece
                 comma = b","
+                step = max(1, min(ROWS_AT_ONCE_MAX, 2 * step, BYTES_AT_ONCE * len(rows) // len(piece)))
             left = None if left is None else left - len(rows)
         yield b"]"
     done = not current or place.section == len(SECTIONS)
