@@ -21,6 +21,7 @@ from homing.declare.policies import (
     union,
 )
 from homing.declare.rights import ALL, ANYONE, Rights, may, only
+from homing.protocol.rates import Rate
 
 __all__ = [
     "ALL",
@@ -31,6 +32,7 @@ __all__ = [
     "Edit",
     "Mistake",
     "Policy",
+    "Rate",
     "Refusal",
     "Rights",
     "Scope",

@@ -12,9 +12,20 @@ from homing.apps.marketplace.messages import may_send_and_read
 from homing.apps.marketplace.notices import tell_of_jobs, tell_of_proposals
 from homing.apps.marketplace.profiles import SERVER_OWNED, may_write_profiles
 from homing.apps.marketplace.proposals import STATUS, TERMS, may_write_proposals
-from homing.declare import ALL, ANYONE, App, by_field, by_version, furthest, last_write_wins, may, server_wins, union
+from homing.declare import (
+    ALL,
+    ANYONE,
+    App,
+    Rate,
+    by_field,
+    by_version,
+    furthest,
+    last_write_wins,
+    may,
+    server_wins,
+    union,
+)
 from homing.media import Store
-from homing.protocol.rates import Rate
 
 # The spec's: requests in 15 minutes, of a person on one platform.
 RATES = {"web": Rate(100, 900), "mobile": Rate(200, 900)}
