@@ -81,13 +81,18 @@ SPEC_5 = {
 }
 """The seven tables of specification 5 that are not the core's."""
 
+SPEC_4 = {"homing.mobile_sessions": "id user_id device_id platform app_version last_active created_at"}
+"""Specification 4's table of how devices are used."""
+
 SPECS = {
     **SPEC_1,
     **SPEC_3,
     **SPEC_5,
+    **SPEC_4,
     # Named by two specifications.
     "homing.users": (
         SPEC_3["homing.users"] + " id email password_hash name role is_active last_login_at created_at updated_at"
+        " last_platform"
     ),
 }
 
