@@ -20,6 +20,7 @@ from bench.contenders.raw import Raw
 from bench.contenders.thin import thin
 from bench.figures import Figure, Run
 from bench.measures.analytics import analytics
+from bench.measures.console import console
 from bench.measures.crm import crm
 from bench.measures.delta import crowd, delta
 from bench.measures.limits import limits
@@ -38,6 +39,7 @@ from bench.plan import Bench, Plan, seeds
 MEASURES = (
     *("delta", "pull", "push", "replica", "policy", "large", "transactions", "scopes", "live", "tenants", "crm"),
     *("market", "limits", "analytics", "memory"),
+    *("market", "limits", "console", "memory"),
 )
 
 
@@ -135,6 +137,8 @@ def _steps(bench: Bench, only: Collection[str]) -> Iterator[tuple[str, Callable[
         yield "rates", lambda: limits(bench)
     if "analytics" in only:
         yield "analytics", lambda: analytics(bench)
+    if "console" in only:
+        yield "console", lambda: console(bench)
     if "memory" in only:
         yield "memory", lambda: memory(bench)
 

@@ -335,13 +335,14 @@ class Target:
 
 
 async def name_references(
-    tenant: Tenant, caller: Caller, table: BoundTable, rows: Sequence[Row]
+    tenant: Tenant, caller: Caller, table: BoundTable, rows: Sequence[Row], columns: Sequence[Column]
 ) -> dict[tuple[str, str], Target]:
-    """(column, value) → what it refers to: one query a referring column."""
+    """(column, value) → what it refers to, of ``columns``: one query a referring column."""
     by_name = {each.name: each for each in tenant.engine.bound.tables}
     found: dict[tuple[str, str], Target] = {}
     async with tenant.database.transaction(actor=str(caller.user_id)) as conn:
-        for name, reference in table.references.items():
+        for name in (column.name for column in columns if column.name in table.references):
+            reference = table.references[name]
             wanted = sorted({str(row.values[name]) for row in rows if row.values.get(name) is not None})
             if not wanted:
                 continue

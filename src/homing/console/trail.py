@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import Any
 
 import msgspec
@@ -16,18 +17,14 @@ from psycopg.rows import dict_row
 from homing.engine.engine import Engine
 from homing.engine.values import read_row
 from homing.postgres.lines import load_with
-from homing.server.pages import Page, page_of
+from homing.server.pages import Page, page_of, write_cursor
 
-SPANS = (
-    timedelta(seconds=20),
-    timedelta(minutes=10),
-    timedelta(hours=6),
-    timedelta(days=4),
-    timedelta(days=60),
-    timedelta(days=800),
-)
-"""How far back is looked, one after the other. Longer than history is kept, at the end."""
+SPANS = tuple(timedelta(seconds=20 * 4**step) for step in range(12))
+"""How far back is looked, one after the other: the last is longer than history is kept."""
+PATIENCE_SECONDS = 0.1
+"""A span that took longer is the last of its page, full or not: whoever goes on looks further back."""
 
+BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 Place = tuple[datetime, int, str, int]
 
 
@@ -51,26 +48,32 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 async def read_trail(
     engine: Engine, *, filters: Mapping[str, Any], after: Place | None, limit: int, now: datetime
 ) -> Page[Entry]:
-    """One page; ``filters``: table_id, action, actor."""
+    """One page; ``filters``: table_id, action, actor. A page with a ``next`` need not be full."""
     asked = {name: value for name, value in filters.items() if value is not None}
     until = now + timedelta(minutes=1) if after is None else after[0] + timedelta(microseconds=1)
-    on = frozenset(asked) | ({"after"} if after is not None else set())
-    query = load_with(__package__, "list_changes", on)
-    params: dict[str, Any] = {**asked, "until": until, "limit": limit + 1}
+    query = load_with(__package__, "list_changes", frozenset(asked) | ({"after"} if after is not None else set()))
+    params: dict[str, Any] = dict(asked)
     if after is not None:
         params |= dict(zip(("after_at", "after_table", "after_row", "after_version"), after, strict=True))
     found: list[dict[str, Any]] = []
+    further = None
     async with engine.owner.connection() as conn, conn.cursor(row_factory=dict_row) as cursor:
         for span in SPANS:
-            since = max(until - span, datetime(2000, 1, 1, tzinfo=UTC))
-            found = await (await cursor.execute(query, {**params, "since": since})).fetchall()
-            if len(found) > limit:
+            since, began = max(until - span, BEGINNING), monotonic()
+            spanned = {**params, "since": since, "until": until, "limit": limit + 1 - len(found)}
+            found += await (await cursor.execute(query, spanned)).fetchall()
+            if len(found) > limit or since == BEGINNING:
                 break
-    return page_of(
+            until = since
+            if monotonic() - began > PATIENCE_SECONDS:
+                further = write_cursor(since, 0, "", 0)
+                break
+    page = page_of(
         [_entry(engine, row) for row in found],
         limit=limit,
         place=lambda entry: (entry.at, entry.table_id, entry.row_id, entry.version),
     )
+    return page if page.next is not None else Page(page.items, further)
 
 
 def _entry(engine: Engine, row: Mapping[str, Any]) -> Entry:

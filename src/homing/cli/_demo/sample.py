@@ -237,6 +237,7 @@ def welcome(url: str) -> str:
     )
     return (
         f"\nHoming serves {url}\n\n"
+        f"  the console  {url}/console\n"
         f"  the office   {OFFICE}\n"
         f"  in the field {people}\n"
         f"  password     {PASSWORD}   (of all of them; this server answers on this machine only)\n\n"

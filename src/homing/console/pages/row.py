@@ -47,7 +47,7 @@ async def get_row(request: Asked, tenant: Tenant, caller: Caller, kind: str, key
         kind=kind,
         row=row,
         rights=table.rights(caller.role),
-        refers=await name_references(tenant, caller, table, [row]),
+        refers=await name_references(tenant, caller, table, [row], list(table.columns.values())),
         past=past[:HISTORY_SHOWN],
         older=len(past) > HISTORY_SHOWN,
         referring=_referring(tenant, table),

@@ -84,7 +84,7 @@ async def get_rows(
         hidden=len(table.columns) - len(shown),
         list=found,
         page=found.page,
-        refers=await name_references(tenant, caller, table, found.page.items),
+        refers=await name_references(tenant, caller, table, found.page.items, shown),
         filters=filters,
         given=given,
         sort=sort,
