@@ -1,4 +1,4 @@
-"""The API's reference, made of the OpenAPI document that the server gives out."""
+"""The API's reference, made of the OpenAPI openapi that the server gives out."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ ROUTES = [get_api]
 
 @lru_cache(4)
 def _operations(app: Litestar) -> dict[str, list[Operation]]:
-    document = msgspec.json.decode(describe(app))
-    schemas = document["components"]["schemas"]
+    openapi = msgspec.json.decode(describe(app))
+    schemas = openapi["components"]["schemas"]
     found: dict[str, list[Operation]] = {}
-    for path, item in document["paths"].items():
+    for path, item in openapi["paths"].items():
         for method, operation in item.items():
             good = next(iter(operation["responses"].values()))
             made = Operation(
