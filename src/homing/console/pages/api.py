@@ -1,4 +1,4 @@
-"""The API's reference, made of the OpenAPI openapi that the server gives out."""
+"""The API's reference, made of the OpenAPI description that the server gives out."""
 
 from __future__ import annotations
 
