@@ -59,9 +59,12 @@ INSERT INTO marketplace.messages (sender_id, recipient_id, content, created_at, 
 SELECT ('00000000-0000-0000-0000-' || lpad((1 + n % 1000)::text, 12, '0'))::uuid,
        ('00000000-0000-0000-0000-' || lpad((1001 + n % 9000)::text, 12, '0'))::uuid, 'Hello', t, true, t
 FROM generate_series(1, 50000) n, LATERAL (SELECT timestamptz '2026-01-01Z' + n * interval '1 minute' AS t) made;
+INSERT INTO marketplace.correspondents (user_id, partner_id)
+SELECT DISTINCT a, b
+FROM marketplace.messages m, LATERAL (VALUES (sender_id, recipient_id), (recipient_id, sender_id)) w (a, b);
 SET session_replication_role = DEFAULT;
 VACUUM ANALYZE marketplace.profiles, marketplace.jobs, marketplace.proposals, marketplace.saved_jobs,
-    marketplace.messages;
+    marketplace.messages, marketplace.correspondents;
 ANALYZE homing.users;
 """
 CLIENT, FREELANCER = "00000000-0000-0000-0000-000000000007", "00000000-0000-0000-0000-000000001007"
@@ -83,8 +86,11 @@ ASKED = {
     "budget_min": 80_000_000,
     "budget_max": 500,
     "ids": [JOB],
+    "jobs": [JOB],
+    "most": 200,
+    "office": False,
 }
-LARGE = ("profiles", "jobs", "proposals", "saved_jobs", "messages", "users")
+LARGE = ("profiles", "jobs", "proposals", "saved_jobs", "messages", "correspondents", "users")
 PACKAGE = "homing.apps.marketplace"
 
 
@@ -125,10 +131,13 @@ def market(cluster: Cluster, template: str) -> Iterator[str]:
         ("list_messages", set(), {}, {"messages_inbox", "messages_sent"}, 21),
         ("list_messages", {"partner"}, {}, {"messages_conversation"}, 50),
         ("show_jobs", {"web"}, {}, {"jobs_pkey", "users_pkey", "profiles_user_id_key"}, 10),
-        ("show_jobs", {"mobile"}, {}, {"jobs_pkey", "saved_once"}, 10),
+        ("show_jobs", {"mobile"}, {}, {"jobs_pkey", "saved_once or saved_jobs_listed"}, 10),
         ("show_profiles", set(), {"ids": ["00000000-0000-0000-0001-000000000001"]}, {"profiles_pkey"}, 1),
         ("find_profile", set(), {}, {"profiles_user_id_key"}, 1),
         ("count_unread", set(), {}, {"messages_unread"}, 0),
+        ("find_rejected_along", set(), {}, {"proposals_of_job or proposals_once or proposals_accepted"}, 2),
+        ("match_freelancers", set(), {}, {"jobs_pkey", "profiles_skills"}, 10_000),
+        ("find_media", set(), {"id": JOB}, {"images_pkey"}, 0),
     ],
 )
 def test_a_query_is_answered_along_its_index(

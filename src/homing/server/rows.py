@@ -40,6 +40,15 @@ async def read_row(conn: Connection, table: BoundTable, caller: Caller, row_id: 
     return with_member(payload, "server_version", version)
 
 
+async def require_seen(conn: Connection, table: BoundTable, caller: Caller, row_id: UUID) -> None:
+    """Raises Problem("not_found") where ``read_row`` would, without reading the row."""
+    query = sql.SQL("SELECT 1 FROM {table} WHERE {key} = %(id)s AND {seen}").format(
+        table=table.qualified, key=sql.Identifier(table.key.name), seen=table.seen_sql()
+    )
+    if await (await conn.execute(query, {"id": row_id, "user": caller.user_id})).fetchone() is None:
+        raise Problem("not_found")
+
+
 def with_member(json_object: str | bytes | msgspec.Raw, name: str, value: Any) -> msgspec.Raw:
     """A JSON object with one more member, without reading it. The object has members already, as every row has."""
     text = json_object.encode() if isinstance(json_object, str) else bytes(json_object)

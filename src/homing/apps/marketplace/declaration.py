@@ -57,8 +57,7 @@ def declare(_store: Store) -> App:
                    UNION SELECT freelancer_id FROM marketplace.proposals WHERE client_id = %(user)s
                    UNION SELECT j.client_id FROM marketplace.jobs j WHERE j.id = ANY (ARRAY(
                        SELECT s.job_id FROM marketplace.saved_jobs s WHERE s.user_id = %(user)s))
-                   UNION SELECT sender_id FROM marketplace.messages WHERE recipient_id = %(user)s
-                   UNION SELECT recipient_id FROM marketplace.messages WHERE sender_id = %(user)s""",
+                   UNION SELECT partner_id FROM marketplace.correspondents WHERE user_id = %(user)s""",
     )
 
     # The spec's profile merge. What is the server's alone may be sent, as a phone sends the whole profile back, and is

@@ -29,7 +29,7 @@ from homing.server.bodies import read
 from homing.server.pages import After, Limit, Page, Search
 from homing.server.preconditions import tagged, update
 from homing.server.routing import SIGNED_IN
-from homing.server.rows import read_row
+from homing.server.rows import read_row, require_seen
 from homing.server.tenant import Tenant
 from homing.server.writing import Columns, create
 
@@ -171,7 +171,7 @@ SPEC_ROUTES = (get_marketplace,)
 
 async def _job(tenant: Tenant, caller: Caller, job_id: UUID, *, form: Form = "web", status: int = 200) -> RawJson:
     async with tenant.database.transaction(actor=str(caller.user_id)) as conn:
-        await read_row(conn, table_of(tenant, "job"), caller, job_id)
+        await require_seen(conn, table_of(tenant, "job"), caller, job_id)
         shown = await show_jobs(conn, tenant, [job_id], user=caller.user_id, form=form)
     if job_id not in shown:  # deleted in this instant
         raise Problem("not_found")

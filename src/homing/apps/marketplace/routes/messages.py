@@ -20,7 +20,7 @@ from homing.server.bodies import read
 from homing.server.pages import LIMIT_DEFAULT, After, Limit, Page
 from homing.server.preconditions import tagged
 from homing.server.routing import SIGNED_IN
-from homing.server.rows import read_row
+from homing.server.rows import require_seen
 from homing.server.tenant import Tenant
 from homing.server.writing import create, update
 
@@ -92,7 +92,7 @@ ROUTES = (get_messages, get_unread_count, post_message, post_read)
 
 async def _message(tenant: Tenant, caller: Caller, message_id: UUID, *, status: int = 200) -> RawJson:
     async with tenant.database.transaction(actor=str(caller.user_id)) as conn:
-        await read_row(conn, table_of(tenant, "message"), caller, message_id)
+        await require_seen(conn, table_of(tenant, "message"), caller, message_id)
         shown = await show_messages(conn, tenant, [message_id])
     if message_id not in shown:  # deleted in this instant
         raise Problem("not_found")

@@ -19,7 +19,7 @@ from homing.server.bodies import read
 from homing.server.pages import After, Limit, Page, Search
 from homing.server.preconditions import tagged, update
 from homing.server.routing import SIGNED_IN
-from homing.server.rows import read_row
+from homing.server.rows import require_seen
 from homing.server.tenant import Tenant
 from homing.server.writing import Columns, create
 
@@ -51,13 +51,13 @@ async def get_profiles(
 @get("/profiles/{profile_id:uuid}", roles=SIGNED_IN, answer=Row)
 async def get_profile(tenant: Tenant, caller: Caller, profile_id: UUID, platform: Platform = "web") -> RawJson:
     """One profile: a listed one, one's own, or one of somebody the caller has to do with."""
-    return await _visited(tenant, caller, profile_id, form=platform)
+    return await _profile(tenant, caller, profile_id, form=platform, visiting=True)
 
 
 @get("/va/profiles/{profile_id:uuid}", roles=SIGNED_IN, answer=Row)
 async def get_va_profile(tenant: Tenant, caller: Caller, profile_id: UUID, platform: Platform = "web") -> RawJson:
     """The same, as spec 4 addresses it."""
-    return await _visited(tenant, caller, profile_id, form=platform)
+    return await _profile(tenant, caller, profile_id, form=platform, visiting=True)
 
 
 @get("/profile", roles=SIGNED_IN, answer=Row)
@@ -112,19 +112,20 @@ async def _own(tenant: Tenant, caller: Caller) -> UUID | None:
     return None if row is None else row[0]
 
 
-async def _visited(tenant: Tenant, caller: Caller, profile_id: UUID, *, form: Form) -> RawJson:
-    shown = await _profile(tenant, caller, profile_id, form=form)
-    async with tenant.database.transaction(actor=str(caller.user_id)) as conn:
-        await note_visit(conn, profile=profile_id, visitor=caller.user_id, today=tenant.clock().date())
-    return shown
-
-
 async def _profile(
-    tenant: Tenant, caller: Caller, profile_id: UUID, *, form: Form = "web", status: int = 200
+    tenant: Tenant,
+    caller: Caller,
+    profile_id: UUID,
+    *,
+    form: Form = "web",
+    status: int = 200,
+    visiting: bool = False,
 ) -> RawJson:
     async with tenant.database.transaction(actor=str(caller.user_id)) as conn:
-        await read_row(conn, table_of(tenant, "profile"), caller, profile_id)
+        await require_seen(conn, table_of(tenant, "profile"), caller, profile_id)
         shown = await show_profiles(conn, tenant, [profile_id], form=form)
+        if visiting:
+            await note_visit(conn, profile=profile_id, visitor=caller.user_id, today=tenant.clock().date())
     if profile_id not in shown:  # deleted in this instant
         raise Problem("not_found")
     return tagged(shown[profile_id], status=status)

@@ -18,7 +18,7 @@ from homing.server.bodies import read
 from homing.server.pages import After, Limit, Page
 from homing.server.preconditions import tagged, update
 from homing.server.routing import SIGNED_IN
-from homing.server.rows import read_row
+from homing.server.rows import require_seen
 from homing.server.tenant import Tenant
 from homing.server.writing import Columns, create
 
@@ -91,7 +91,7 @@ async def _proposal(
     tenant: Tenant, caller: Caller, proposal_id: UUID, *, form: Form = "web", status: int = 200
 ) -> RawJson:
     async with tenant.database.transaction(actor=str(caller.user_id)) as conn:
-        await read_row(conn, table_of(tenant, "proposal"), caller, proposal_id)
+        await require_seen(conn, table_of(tenant, "proposal"), caller, proposal_id)
         shown = await show_proposals(conn, tenant, [proposal_id], form=form)
     if proposal_id not in shown:  # deleted in this instant
         raise Problem("not_found")

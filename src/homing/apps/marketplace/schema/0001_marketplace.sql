@@ -150,13 +150,15 @@ CREATE TABLE marketplace.proposals (
     decided_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT proposals_once UNIQUE (job_id, freelancer_id),
+    CONSTRAINT proposals_once UNIQUE (freelancer_id, job_id),
     CONSTRAINT proposals_others CHECK (freelancer_id <> client_id)
 );
 CREATE UNIQUE INDEX proposals_accepted ON marketplace.proposals (job_id) WHERE status = 'accepted';
 CREATE INDEX proposals_of_job ON marketplace.proposals (job_id, created_at DESC, id DESC);
-CREATE INDEX proposals_of_client ON marketplace.proposals (client_id, created_at DESC, id DESC);
-CREATE INDEX proposals_of_freelancer ON marketplace.proposals (freelancer_id, created_at DESC, id DESC);
+-- With what a pull asks of them each time: whom somebody has to do with. (Which jobs they follow, proposals_once says.)
+CREATE INDEX proposals_of_client ON marketplace.proposals (client_id, created_at DESC, id DESC) INCLUDE (freelancer_id);
+CREATE INDEX proposals_of_freelancer ON marketplace.proposals (freelancer_id, created_at DESC, id DESC)
+    INCLUDE (client_id);
 CREATE TRIGGER update_proposals_updated_at BEFORE UPDATE ON marketplace.proposals
     FOR EACH ROW EXECUTE FUNCTION homing.update_updated_at_column();
 
@@ -274,6 +276,27 @@ BEGIN
 END $$;
 CREATE TRIGGER keep_read BEFORE INSERT OR UPDATE OF is_read, read_at ON marketplace.messages
     FOR EACH ROW EXECUTE FUNCTION marketplace.keep_read();
+
+-- Who wrote with whom: what says whose profiles a phone holds, without reading everything they wrote on every pull. In
+-- order of the key: two people who write to each other at the same moment wait for each other, never both.
+CREATE TABLE marketplace.correspondents (
+    user_id uuid NOT NULL REFERENCES homing.users (id) ON DELETE CASCADE,
+    partner_id uuid NOT NULL REFERENCES homing.users (id) ON DELETE CASCADE,
+    PRIMARY KEY (user_id, partner_id)
+);
+CREATE INDEX correspondents_partner ON marketplace.correspondents (partner_id);
+CREATE FUNCTION marketplace.note_correspondents() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+BEGIN
+    INSERT INTO marketplace.correspondents (user_id, partner_id)
+    SELECT DISTINCT w.user_id, w.partner_id
+    FROM (SELECT sender_id, recipient_id FROM new_rows
+          UNION ALL SELECT recipient_id, sender_id FROM new_rows) AS w (user_id, partner_id)
+    ORDER BY w.user_id, w.partner_id
+    ON CONFLICT DO NOTHING;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER note_correspondents AFTER INSERT ON marketplace.messages REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION marketplace.note_correspondents();
 
 -- What a phone should keep at hand, and what it lets go first: read by phones, set by the office. `entity` is what the
 -- rows are called on the wire; of lower priority what goes first.
