@@ -12,7 +12,9 @@ import httpx
 import psycopg
 
 from homing.apps.marketplace.payments.sandbox import sign
+from tests.apps.marketplace.payments.stripe_server import WEBHOOK_SECRET
 from tests.fixtures.accounts import Person, SignIn
+from tests.fixtures.server import Server
 
 API = "/api/v1"
 INTENT = f"{API}/payments/create-intent"
@@ -121,3 +123,12 @@ def earned(url: str, person: Person) -> int:
 def told(url: str, person: Person) -> list[str]:
     query = "SELECT notification_type FROM homing.push_notifications WHERE user_id = %s ORDER BY id"
     return [kind for (kind,) in rows(url, query, UUID(person.id))]
+
+
+def send(server: Server, payment: dict[str, Any], kind: str, **more: Any) -> Any:
+    """An event about the intent that Stripe made for this payment."""
+    return ok(deliver(server.url, event(payment["id"], kind, **{"id": payment["gateway_id"], **more}), WEBHOOK_SECRET))
+
+
+def payments_of(url: str, agreed: Agreed) -> list[tuple[Any, ...]]:
+    return rows(url, "SELECT status, gateway_id FROM marketplace.payments WHERE proposal_id = %s", agreed.proposal)
