@@ -270,5 +270,5 @@ class Puller:
     def compare(self, truth: yard.Rows) -> None:
         wrong = {key: (self.replica.rows.get(key), truth.get(key)) for key in self.replica.rows.keys() ^ truth.keys()}
         wrong |= {key: (row, truth[key]) for key, row in self.replica.rows.items() if truth.get(key, row) != row}
-        assert wrong == {}, f"(on the device, in truth) at {self.replica.token and self.snapshot()}"
+        assert wrong == {}, f"(on the device, in truth) at {self.replica.token and self.snapshot()}: {wrong}"
         self.tally.exact += 1

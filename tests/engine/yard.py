@@ -5,7 +5,7 @@ a trigger of the yard's own writes every state of every row (and of every right)
 transaction, so the tables can be made again as any token's snapshot saw them. Neither uses anything of the engine.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -77,9 +77,18 @@ grants AS (SELECT r.* FROM live, jsonb_populate_record(NULL::yard.grants, state)
 users AS (SELECT r.* FROM live, jsonb_populate_record(NULL::homing.users, state) r WHERE what = 'users')
 """
 
-HELD = """
+RIGHTS = """
 , mine AS (SELECT kind, key FROM grants WHERE user_id = %(user)s),
 office AS (SELECT 1 FROM users WHERE id = %(user)s AND role = 'OWNER')
+"""
+
+SCOPES = """
+, mine AS (SELECT split_part(scope, ':', 1) kind, regexp_replace(scope, '^[^:]*:', '') key
+           FROM unnest(%(scopes)s::text[]) full_name, regexp_replace(full_name, '^yard[.]', '') scope),
+office AS (SELECT FROM mine WHERE kind = 'office')
+"""
+
+HELD = """
 SELECT 'box', b.id::text, b.version, to_jsonb(b) - 'version' - 'changed' FROM boxes b
 WHERE EXISTS (SELECT FROM office)
    OR b.team IN (SELECT key::integer FROM mine WHERE kind = 'team')
@@ -133,12 +142,17 @@ Rows = dict[tuple[str, str], tuple[int, dict[str, Any]]]
 
 async def now(world: World, user: UUID) -> Rows:
     """What this user's devices should hold, by the tables as they are."""
-    return _rows(await world.execute(NOW + HELD, {"user": user}))
+    return _rows(await world.execute(NOW + RIGHTS + HELD, {"user": user}))
 
 
 async def as_of(world: World, user: UUID, snapshot: str) -> Rows:
     """What they should hold by everything that ``snapshot`` saw."""
-    return _rows(await world.execute(AS_OF + HELD, {"user": user, "snapshot": snapshot}))
+    return _rows(await world.execute(AS_OF + RIGHTS + HELD, {"user": user, "snapshot": snapshot}))
+
+
+async def of_scopes(world: World, scopes: Iterable[str], snapshot: str) -> Rows:
+    """What ``snapshot`` saw of these scopes, whoever held them then."""
+    return _rows(await world.execute(AS_OF + SCOPES + HELD, {"scopes": list(scopes), "snapshot": snapshot}))
 
 
 def _rows(rows: list[Any]) -> Rows:

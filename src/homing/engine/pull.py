@@ -219,7 +219,10 @@ async def _page(engine: Engine, conn: Connection, claims: Claims, token: Token, 
     # asked here, because a device should not have to, and because it would learn that others wrote something.
     after = await _page(engine, conn, claims, complete, text, 1)
     if after.changes or after.has_more:
-        return Page(text, changes, True, now, begun=begun)
+        # Rows that were changed meanwhile came as they are, not as ``until`` saw them: what the device has lies between
+        # the two. Marked as possible, so that live delivery does not go on from ``until`` as if it were exact.
+        between = msgspec.structs.replace(complete, possible=complete.held)
+        return Page(tokens.encode(between, engine.token_keys), changes, True, now, begun=begun)
     return Page(after.next_token, changes, False, now, after.instant, begun)
 
 

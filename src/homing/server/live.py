@@ -321,6 +321,17 @@ class Live:
 
     async def _round(self, conn: Connection) -> None:
         """Read what changed, ask about those it concerns and those who want to join, and send."""
+        # Before the reading begins: who comes while it runs may have written what it does not see,
+        # so this round does not tell them that they are up to date.
+        joining, self._joining = self._joining, {}
+        try:
+            await self._round_with(conn, list(joining))
+        except BaseException:
+            # Who was sent something has its token, who was not goes on from the older one: both pull from there.
+            self._joining |= {each: None for each in joining if each.state == "joining"}
+            raise
+
+    async def _round_with(self, conn: Connection, joining: list[Subscriber]) -> None:
         latest = self._latest
         before = latest.snapshot if latest else None
         at = self._engine.clock()
@@ -332,20 +343,14 @@ class Live:
         else:
             changed = await self._reader.ask(conn, before)
         found = self._reader.collect(changed, before, at=at)
-        joining, self._joining = self._joining, {}
         if latest is not None and found.whole and found.epoch == latest.epoch:
             self._remember(found)
         else:
             self._forget_rounds()
             self._everybody_pulls()
         self._latest = found
-        try:
-            await self._send_round(conn, found, certain=bool(few))
-            await self._admit(conn, found, list(joining))
-        except BaseException:
-            # Who was sent something has its token, who was not goes on from the older one: both pull from there.
-            self._joining |= {each: None for each in joining if each.state == "joining"}
-            raise
+        await self._send_round(conn, found, certain=bool(few))
+        await self._admit(conn, found, joining)
         self._tell(found)
 
     async def _send_round(self, conn: Connection, found: Round, *, certain: bool) -> None:
