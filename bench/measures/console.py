@@ -202,5 +202,5 @@ def _pages(browser: _Browser) -> Iterator[tuple[str, str]]:
     yield "audit log", "/console/audit"
     yield "audit log, of one person", f"/console/audit?{urlencode({'actor': '00000000-0000-0000-0001-000000000778'})}"
     yield "audit log, twenty pages on", browser.next_of("/console/audit", 20)
-    for name in ():
+    for name in ("conflicts", "devices", "batches", "quarantine"):
         yield name, f"/console/{name}"

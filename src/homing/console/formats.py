@@ -13,7 +13,7 @@ import msgspec
 from homing.engine.values import read_row
 
 _KEPT_ANYWAY = frozenset({"updated_at", "updated_by", "last_updated_by"})
-_MOMENT = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$")
+_MOMENT = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$")
 
 
 def moment(value: Any) -> str:

@@ -77,7 +77,7 @@ def _needs(figures: Figures) -> list[Need]:
             "/console/conflicts",
             "git-merge",
             "warn",
-            "Both sides changed the same",
+            "Both sides changed it",
         ),
         (figures.quarantined, "Quarantined items", "/console/quarantine", "triangle-alert", "bad", "Refused, not lost"),
         (figures.held, "Batches held", "/console/batches?held=true", "package", "warn", "Sent by distrusted devices"),

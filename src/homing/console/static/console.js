@@ -17,14 +17,14 @@
   document.addEventListener("htmx:afterSwap", (event) => dress(event.detail.target));
 
   // Times: the server wrote UTC; here it becomes the reader's own, with its age on hover, or the age where it is recent.
-  const plain = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+  const plain = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
   const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto", style: "short" });
   const STEPS = [[60, "second", 1], [3600, "minute", 60], [86400, "hour", 3600], [86400 * 14, "day", 86400]];
   const tellTime = (element) => {
     const then = new Date(element.dateTime);
     if (Number.isNaN(then.getTime())) return;
     const seconds = (then.getTime() - Date.now()) / 1000;
-    const step = STEPS.find(([below]) => Math.abs(seconds) < below);
+    const step = "exact" in element.dataset ? null : STEPS.find(([below]) => Math.abs(seconds) < below);
     const exact = plain.format(then);
     element.textContent = step ? relative.format(Math.round(seconds / step[2]), step[1]) : exact;
     if (!element.dataset.utc) element.dataset.utc = element.title;
@@ -63,7 +63,7 @@
       width: Math.max(200, box.clientWidth), height: box.clientHeight || 180, legend: { show: false },
       cursor: { y: false, points: { size: 6 } }, padding: [8, 4, 0, 0],
       scales: { y: { range: (_, low, high) => [Math.min(0, low), Math.max(1, high * 1.1)] } },
-      axes: [{ ...axis, grid: { show: false }, values: (_, ticks) => ticks.map(clock) }, { ...axis, size: 44, values: (_, ticks) => ticks.map((t) => (t >= 1000 ? `${t / 1000}k` : t) + (unit || "")) }],
+      axes: [{ ...axis, size: 28, grid: { show: false }, values: (_, ticks) => ticks.map(clock) }, { ...axis, size: 44, values: (_, ticks) => ticks.map((t) => (t >= 1000 ? `${t / 1000}k` : t) + (unit || "")) }],
       series: [{}, ...series.map(([label, , name]) => ({ label, stroke: tone(name), width: 1.75, fill: `${tone(name)}1f`, points: { show: false } }))],
     }, [times, ...series.map(([, values]) => values)], box);
   };
