@@ -192,7 +192,7 @@ def test_refreshing_is_bounded_by_token_and_guessing_by_address(
     settings: Settings, servers: Callable[[Settings], Server], new_person: SignIn, tmp_path: Path
 ) -> None:
     ida = new_person("ida")
-    rates = Settings.read({"HOMING_RATES": f"refresh=3/{DAY}, refresh-address=2/{DAY}"}).rates
+    rates = Settings.read({"HOMING_RATES": f"refresh=3/{DAY}, refresh-address=2/{DAY}, challenge=2/{DAY}"}).rates
     node = servers(msgspec.structs.replace(settings, rates=rates, data_dir=tmp_path))
 
     def refresh(token: str) -> int:
@@ -202,3 +202,5 @@ def test_refreshing_is_bounded_by_token_and_guessing_by_address(
     # The same answer again and again, and then not.
     assert [refresh(mine) for _ in range(4)] == [200] * 3 + [429]
     assert [refresh(f"hr_{'x' * n}") for n in range(30, 33)] == [401, 401, 429]
+    challenges = [httpx.post(f"{node.url}/api/v1/auth/challenge", json={"device_id": "any"}) for _ in range(3)]
+    assert [answer.status_code for answer in challenges] == [200, 200, 429]

@@ -54,6 +54,7 @@ LOGIN_ADDRESS = "login-address"
 ENROLMENT = "enrolment"
 REFRESH = "refresh"
 REFRESH_ADDRESS = "refresh-address"
+CHALLENGE = "challenge"
 SYNC = "sync"
 
 RATES: Mapping[str, Rate] = {
@@ -68,6 +69,8 @@ RATES: Mapping[str, Rate] = {
     REFRESH: Rate(20, 300),
     # Wrong refresh tokens from one address.
     REFRESH_ADDRESS: Rate(100, 300),
+    # Challenges for an address, each of which the server signs: an office full of phones asks for a quarter of that.
+    CHALLENGE: Rate(1000, 300, loose=True),
     # The steps of sync, by device. Only a client that runs in circles comes near it: a month's backlog is a few hundred
     # requests, and one that is larger waits a minute at most and goes on.
     SYNC: Rate(3000, 60, loose=True),

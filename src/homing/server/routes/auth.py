@@ -14,7 +14,7 @@ from homing.accounts.access import issue_access
 from homing.accounts.devices import Device
 from homing.accounts.login import login
 from homing.accounts.passwords import LENGTH_MAX
-from homing.accounts.rates import LOGIN, LOGIN_ADDRESS, REFRESH, REFRESH_ADDRESS
+from homing.accounts.rates import CHALLENGE, LOGIN, LOGIN_ADDRESS, REFRESH, REFRESH_ADDRESS
 from homing.accounts.sessions import Prove, Session
 from homing.accounts.users import LOGIN_MAX, User
 from homing.engine.caller import Caller
@@ -131,7 +131,7 @@ async def post_refresh(request: Request[Any, Any, Any], tenant: Tenant) -> Token
     return await tokens_of(tenant, session)
 
 
-@post("/auth/challenge", status_code=200, roles=PUBLIC, body=ChallengeRequest)
+@post("/auth/challenge", status_code=200, roles=PUBLIC, rate=CHALLENGE, body=ChallengeRequest)
 async def post_challenge(request: Request[Any, Any, Any], tenant: Tenant) -> Challenge:
     """What a device that was enrolled with a key is to sign. Any name gets an answer of the same kind."""
     given = await read(request, ChallengeRequest)
