@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
-from tests.apps.marketplace.scene import held, item, pull, push
-from tests.fixtures.accounts import Person, SignIn
+from homing.apps.marketplace.rules import CHECKS
+from homing.client import Client, EditError, Replica
+from tests.apps.marketplace.scene import API, held, item, pull, push
+from tests.fixtures.accounts import PASSWORD, Person, SignIn
 from tests.fixtures.server import Server
 
 
@@ -183,3 +187,53 @@ def test_edits_of_one_profile_merge_and_the_server_s_counters_stay(cast: Cast, n
 def test_a_phone_reads_what_it_should_keep_at_hand(cast: Cast) -> None:
     kept = [c["payload"]["entity"] for c in pull(cast.finn)[0] if c["resource_type"] == "offline_cache_metadata"]
     assert sorted(kept) == ["job", "message", "profile", "proposal", "saved_job"]
+
+
+def test_the_office_decides_what_two_sides_said_of_a_proposal(cast: Cast, new_person: SignIn) -> None:
+    office = new_person("olga", role="OWNER")
+    job = cast.job()
+    proposal, other = cast.proposal(cast.fay, job), cast.proposal(cast.finn, job)
+    push(cast.fay, item("proposal", "update", id=proposal, amount_cents=60_000))
+    (result,) = push(
+        cast.cleo,
+        {
+            "resource_type": "marketplace.proposal",
+            "action": "update",
+            "client_version": 1,
+            "payload": {"id": proposal, "status": "accepted"},
+        },
+    )
+    decided = office.http.post(
+        f"{API}/mobile/conflicts/{result['conflict_id']}/resolve", json={"resolution": "accept_client"}
+    )
+    assert decided.status_code == 200, decided.text
+    assert (row(cast.fay, "proposal", proposal)["status"], row(cast.finn, "proposal", other)["status"]) == (
+        "accepted",
+        "rejected",
+    )
+    assert row(cast.fay, "job", job)["freelancer_id"] == cast.fay.id
+
+
+def test_a_replica_knows_the_rules_and_equals_the_server(cast: Cast, server: Server, tmp_path: Path) -> None:
+    job = cast.job(skills=["Excel"])
+    login = str(cast.fay.user["username"])
+    with Client(Replica(tmp_path / "fay.db", checks=CHECKS), server.url, rng=Random(1), sleep=lambda _: None) as phone:
+        phone.login(login, PASSWORD)
+        phone.register_device(device_type="phone", os_version="1", app_version="1.0.0")
+        assert phone.sync(verify=True).ok
+        assert phone.replica.rows("job") == []
+        phone.replica.create("saved_job", {"job_id": job})
+        phone.replica.create("profile", {"name": "Fay", "skills": ["Excel"]})
+        with pytest.raises(EditError, match="name says something"):
+            phone.replica.create("profile", {"name": " "})
+        phone.replica.create("proposal", {"job_id": job, "amount_cents": 5})
+        report = phone.sync(verify=True)
+        assert (report.ok, report.verified, report.repaired) == (True, True, [])
+        (held_job,) = phone.replica.rows("job")
+        assert held_job["id"] == job
+        (sent,) = phone.replica.rows("proposal")
+        assert (sent["status"], sent["client_id"]) == ("submitted", cast.cleo.id)
+        assert verdict(cast.cleo, item("proposal", "update", id=sent["id"], status="rejected")) == ("ok", None)
+        phone.sync()
+        with pytest.raises(EditError, match="a proposal that is rejected stays as it is"):
+            phone.replica.update("proposal", sent["id"], amount_cents=1)
