@@ -1,6 +1,10 @@
 """An image goes in with everything a camera writes, and comes out upright, smaller, and silent about where it was."""
 
 import asyncio
+import json
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +17,7 @@ import psycopg
 import pytest
 from PIL import Image
 
-from homing.media import sweep
+from homing.media import shrink, sweep
 from homing.media.store import KEY
 from homing.protocol.limits import DEFAULT_LIMITS
 from homing.server.tenant import Tenant
@@ -362,3 +366,28 @@ async def test_a_try_that_died_leaves_nothing_behind(
     assert {await tenant.store.size(key) for key in first - second} == {None}
     assert None not in [await tenant.store.size(key) for key in second]
     assert (await asyncio.to_thread(state_of, worker, media_id))["state"] == "made"
+
+
+def test_memory_and_time_of_reading_are_bounded(tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    image.write_bytes(encoded(Image.new("RGB", (6000, 6000)), "PNG"))
+    order = {
+        "path": str(image),
+        "folder": str(tmp_path),
+        "reader": "PNG",
+        "boxes": {"thumb": 320},
+        "whole": False,
+        "pixels_max": 50_000_000,
+        "memory_bytes_max": 1536 * 2**20,
+        "seconds_max": 60,
+    }
+
+    def run(**changed: int) -> tuple[int, Any]:
+        command = [sys.executable, "-I", shrink.__file__, json.dumps({**order, **changed})]
+        done = subprocess.run(command, capture_output=True, check=False, env={})
+        return done.returncode, json.loads(done.stdout) if done.stdout else None
+
+    assert run()[1]["made"][0]["kind"] == "thumb"
+    status, answer = run(memory_bytes_max=160 * 2**20)
+    assert (status, answer) == (0, {"problem": "reading it needs more memory than an image may take"})
+    assert run(seconds_max=0) == (-signal.SIGKILL, None)

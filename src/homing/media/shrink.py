@@ -94,7 +94,7 @@ def make(order: Order) -> dict[str, Any]:
     made: list[dict[str, Any]] = []
     plain = _plain(image, profile)
     if whole:
-        made += _write(_turned(plain, turn), "original", folder, formats=_whole_formats(plain, order["reader"]))
+        made += _write(_turned(plain, turn), "original", folder, formats=(_whole_format(plain, order["reader"]),))
     for kind, box in sorted(order["boxes"].items(), key=lambda each: -each[1]):
         plain.thumbnail((box, box), Image.Resampling.LANCZOS, reducing_gap=2.0)
         made += _write(_turned(plain, turn), kind, folder, formats=(_fallback(plain), "webp", "avif"))
@@ -167,14 +167,9 @@ def _fallback(image: Image.Image) -> str:
     return "png" if image.mode == "RGBA" else "jpeg"
 
 
-def _whole_formats(image: Image.Image, reader: str) -> tuple[str, ...]:
-    match reader:
-        case "WEBP" | "AVIF":
-            return (reader.lower(), _fallback(image))
-        case "PNG" | "TIFF" | "BMP" | "GIF":
-            return ("png",)
-        case _:
-            return (_fallback(image),)
+def _whole_format(image: Image.Image, reader: str) -> str:
+    """What was without loss stays so. Not WebP or AVIF, whose encoders take a gigabyte for fifty megapixels."""
+    return "png" if reader in ("PNG", "TIFF", "BMP", "GIF") else _fallback(image)
 
 
 _OPTIONS: dict[str, dict[str, Any]] = {
@@ -186,8 +181,6 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 _WHOLE_OPTIONS: dict[str, dict[str, Any]] = {
     "jpeg": {"quality": 95, "subsampling": 0},
     "png": {"compress_level": 6},
-    "webp": {"quality": 95, "method": 2},
-    "avif": {"quality": 90, "speed": 8, "max_threads": 1},
 }
 
 
