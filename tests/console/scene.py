@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from homing.cli._demo.office import Desk, at_desk
+from tests.console import scene_sync
 
 DEVICES = (
     ("ana", "anas-tablet", "tablet", "Android 15", "2.4.1"),
@@ -60,6 +61,7 @@ def play(url: str) -> Scene:
         desk.call("PATCH", f"/mobile/devices/{lost['id']}", {"status": "suspended", "reason": "Left on the ferry"})
         conflicts = desk.call("GET", "/mobile/conflicts", resolution="pending")["items"]
         scene.places["conflict"] = conflicts[0]["id"] if conflicts else ""
+        scene.places |= scene_sync.play(url, desk)
     return scene
 
 

@@ -29,12 +29,13 @@ from tests.fixtures.browser import ARGUMENTS
 @dataclass(frozen=True)
 class Shot:
     """A page: the picture's name, its address (with places of the scene in braces), and how it is looked at. ``press``:
-    keys pressed first; ``width``: of the window."""
+    keys pressed first, and ``shows`` what then has to be there; ``width``: of the window."""
 
     name: str
     address: str
     login: str | None = OFFICE
     press: tuple[str, ...] = ()
+    shows: str | None = None
     width: int = 1360
     height: int = 850
 
@@ -43,6 +44,23 @@ SHOTS = (
     Shot("sign-in", "/console/sign-in", login=None),
     Shot("overview", "/console/overview"),
     Shot("overview-phone", "/console/overview", width=390, height=844),
+    Shot("conflicts", "/console/conflicts"),
+    Shot("workbench", "/console/conflicts/{nest}", height=900),
+    Shot("workbench-tried", "/console/conflicts/{nest}", press=("s",), shows="#tried", height=900),
+    Shot("workbench-phone", "/console/conflicts/{nest}", width=390, height=844),
+    Shot("workbench-decided", "/console/conflicts/{decided}"),
+    Shot("conflicts-phone", "/console/conflicts", width=390, height=844),
+    Shot("devices", "/console/devices"),
+    Shot("devices-phone", "/console/devices", width=390, height=844),
+    Shot("device", "/console/devices/{tablet}", height=1400),
+    Shot("device-phone", "/console/devices/{tablet}", width=390, height=844),
+    Shot("explain", "/console/explain?device={tablet}&table=submission&row={missing}"),
+    Shot("batches", "/console/batches"),
+    Shot("batch", "/console/batches/{batch}"),
+    Shot("batch-tried", "/console/batches/{batch}", press=("t",), shows=".then-now"),
+    Shot("quarantine", "/console/quarantine"),
+    Shot("quarantined", "/console/quarantine/{item}"),
+    Shot("quarantined-phone", "/console/quarantine/{item}", width=390, height=844),
     Shot("tables", "/console/tables"),
     Shot("rows", "/console/tables/crm.customer?where=name:has:a&sort=name"),
     Shot("rows-submissions", "/console/tables/fieldwork.submission"),
@@ -108,6 +126,8 @@ def draw(browser: Browser, url: str, scene: Scene, shots: list[Shot], theme: str
             page.wait_for_load_state("networkidle")
             for key in shot.press:
                 page.keyboard.press(key)
+            if shot.shows is not None:
+                page.locator(shot.shows).first.wait_for()
             page.screenshot(path=to / f"{shot.name}-{theme}.png")
         context.close()
 

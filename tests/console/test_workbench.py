@@ -46,12 +46,12 @@ def test_a_conflict_of_a_real_replica_is_decided_by_keyboard_alone_and_reaches_i
     expect(page.get_by_role("heading", level=1)).to_contain_text("meter")
     reading = page.locator("tr", has=page.get_by_role("rowheader", name="Reading"))
     expect(reading).to_have_class("mark-both")
-    expect(reading.locator(".mark")).to_have_text("both changed it")
+    expect(reading.locator(".marked")).to_have_text("both changed it")
     expect(reading.get_by_role("cell").nth(0)).to_have_text("50")
     expect(reading.get_by_role("cell").nth(1)).to_contain_text("changed by olga@example.org")
     expect(reading.get_by_role("cell").nth(2)).to_contain_text("changed by ana")
-    expect(page.locator(".mark-client .mark")).to_have_text("only the device")
-    expect(page.locator(".mark-server .mark").first).to_have_text("only the server")
+    expect(page.locator(".mark-client .marked")).to_have_text("only the device")
+    expect(page.locator(".mark-server .marked")).to_have_text("only the server")
     check_page(page)
 
     page.keyboard.press("m")  # nothing is chosen yet: it goes there

@@ -355,7 +355,7 @@ async def name_references(
                 found |= {(name, key): Target(key[:8], kind, key) for key in wanted}
                 found |= {
                     (name, key): Target(text, kind, key)
-                    for key, text in await _labels(conn, target, caller, wanted)
+                    for key, text in await read_labels(conn, target, caller, wanted)
                     if text
                 }
     return found
@@ -370,13 +370,14 @@ async def choices(
     if reference is None or target is None or reference.to_column != target.key.name:
         return None
     async with tenant.database.transaction(actor=str(caller.user_id)) as conn:
-        found = await _labels(conn, target, caller, None, most=most + 1)
+        found = await read_labels(conn, target, caller, None, most=most + 1)
     return [(key, text or key[:8]) for key, text in found] if len(found) <= most else None
 
 
-async def _labels(
+async def read_labels(
     conn: Connection, target: BoundTable, caller: Caller, keys: Sequence[str] | None, *, most: int = 1000
 ) -> Sequence[Any]:
+    """(key, name or None) of the rows with these keys, or of any, that the caller holds."""
     name = label_column(target)
     query = sql.SQL("SELECT t.{key}::text, {label} FROM {table} AS t WHERE {which} AND {held} LIMIT {most}").format(
         key=sql.Identifier(target.key.name),

@@ -22,6 +22,8 @@ Mark = Literal["both", "client", "server", "same"]
 Pick = Literal["server", "client", "base", "typed"]
 
 _NOTHING: Mapping[str, Any] = {}
+_WITH_EVERY_WRITE = "updated_at"
+"""Spec 3's column: that it changed says only that something did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,8 @@ class Sides:
     table: BoundTable | None = field(repr=False, default=None)
 
     def marked(self, *marks: Mark) -> list[Line]:
-        return [line for line in self.lines if line.mark in marks]
+        """The lines with these marks, in the marks' order."""
+        return [line for mark in marks for line in self.lines if line.mark == mark]
 
 
 def sides_of(conflict: ConflictDetail, table: BoundTable | None) -> Sides:
@@ -145,7 +148,7 @@ def _lines(
         mark = "both"
     elif by_client and not _same(client, server):
         mark = "client"
-    elif by_server:
+    elif by_server and path != (_WITH_EVERY_WRITE,):
         mark = "server"
     yield Line(
         path,
@@ -240,9 +243,22 @@ def _last_change(changes: Sequence[FieldChanges], name: str) -> FieldChanges | N
 
 
 def changed_lines(conflict: ConflictDetail, after: msgspec.Raw | None) -> list[tuple[str, Any, Any]]:
-    """(field, server's value, value afterwards) of the fields that a decision changes, and of the contested ones."""
+    """(field, server's value, value afterwards) of what a decision changes, and of the contested fields. Of a field
+    taken apart, the members that both sides had, or that change."""
     before, now = _object(conflict.server_payload) or {}, _object(after) or {}
-    names = [
-        name for name in {**before, **now} if name in conflict.fields or not _same(before.get(name), now.get(name))
-    ]
-    return [(name, before.get(name), now.get(name)) for name in names]
+    client = _object(conflict.client_payload) or {}
+    found: list[tuple[str, Any, Any]] = []
+    for name in {**before, **now}:
+        old, new = before.get(name), now.get(name)
+        if name == _WITH_EVERY_WRITE or (_same(old, new) and name not in conflict.fields):
+            continue
+        if isinstance(old, dict) and isinstance(new, dict):
+            sent = client.get(name) if isinstance(client.get(name), dict) else {}
+            found += [
+                (f"{name} › {member}", old.get(member), new.get(member))
+                for member in {**old, **new}
+                if not _same(_get(old, member), _get(new, member)) or not _same(_get(old, member), _get(sent, member))
+            ]
+        else:
+            found.append((name, old, new))
+    return found

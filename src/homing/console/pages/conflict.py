@@ -8,6 +8,7 @@ from uuid import UUID
 
 from litestar import get, post
 
+from homing.console import labels
 from homing.console.flash import bad, good
 from homing.console.formats import address
 from homing.console.forms import Form
@@ -72,6 +73,7 @@ async def get_conflict(
     *,
     request: Asked,
     tenant: Tenant,
+    caller: Caller,
     conflict_id: UUID,
     table: Short = None,
     device: Short = None,
@@ -82,7 +84,7 @@ async def get_conflict(
     """The page. The query is the queue's: where "next" goes."""
     found = await conflicts.show(tenant.engine, conflict_id, user=None)
     queue = {"table": table, "device": device, "person": person, "age": age, "code": code}
-    return await _page(request, tenant, found, queue)
+    return await _page(request, tenant, caller, found, queue)
 
 
 @get("/conflicts/{conflict_id:uuid}/reach", roles=OFFICE)
@@ -106,19 +108,19 @@ async def post_decide(request: Asked, tenant: Tenant, caller: Caller, conflict_i
     choice = Choice(form, sides)
     payload = None
     if decision == "merged" and (payload := choice.read(sides)) is None:
-        return await _page(request, tenant, found, queue, choice=choice, status=422)
+        return await _page(request, tenant, caller, found, queue, choice=choice, status=422)
     wanted = ResolveRequest(resolution=decision, payload=payload, notes=form.maybe("notes"))  # type: ignore[arg-type]
     try:
         if form.maybe("save") is not None:
             await conflicts.settle(tenant.engine, caller, conflict_id, wanted)
         else:
             seen = await conflicts.preview(tenant.engine, caller, conflict_id, wanted)
-            return await _page(request, tenant, found, queue, choice=choice, tried=(decision, seen))
+            return await _page(request, tenant, caller, found, queue, choice=choice, tried=(decision, seen))
     except Problem as problem:
         now = await conflicts.show(tenant.engine, conflict_id, user=None)
         if not choice.blame(problem, sides) or now.resolution == "resolved":
-            return await _page(request, tenant, now, queue, choice=choice, problem=problem, mine=decision)
-        return await _page(request, tenant, now, queue, choice=choice, status=422)
+            return await _page(request, tenant, caller, now, queue, choice=choice, problem=problem, mine=decision)
+        return await _page(request, tenant, caller, now, queue, choice=choice, status=422)
     back = address(f"/console/conflicts/{conflict_id}", queue)
     return see_other(back, good("Decided. Every device that holds the row gets it with its next pull."))
 
@@ -126,6 +128,7 @@ async def post_decide(request: Asked, tenant: Tenant, caller: Caller, conflict_i
 async def _page(
     request: Asked,
     tenant: Tenant,
+    caller: Caller,
     found: ConflictDetail,
     queue: dict[str, Any],
     *,
@@ -141,10 +144,12 @@ async def _page(
     said = None
     if choice is not None and choice.errors and not lost:
         said = bad("Something is still to be decided, or cannot be so: see the fields.")
+    row = (found.resource_type, found.resource_id)
+    called = (await labels.of_rows(tenant, caller, [row])).get(row)
     return render(
         request,
         "conflict.html",
-        title=f"{found.resource_type} {_short(found.resource_id)}",
+        title=f"Conflict about {found.resource_type} {called or _short(found.resource_id)}",
         crumbs=[("Conflicts", address("/console/conflicts", queue))],
         status=status if problem is None else problem.code.status or 409,
         said=said,

@@ -10,7 +10,7 @@ from uuid import UUID
 from litestar import get, post
 from litestar.params import QueryParameter
 
-from homing.console import sides
+from homing.console import labels, sides
 from homing.console.flash import Flash, bad, good
 from homing.console.forms import Form
 from homing.console.shell import Asked, Html, render
@@ -55,6 +55,7 @@ async def get_conflicts(
     *,
     request: Asked,
     tenant: Tenant,
+    caller: Caller,
     show: State = "pending",
     table: Short = None,
     device: Short = None,
@@ -89,6 +90,7 @@ async def get_conflicts(
         after=after,
         tables=tables_of(tenant),
         ages=AGE_CHOICES,
+        called=await labels.of_rows(tenant, caller, [(each.resource_type, each.resource_id) for each in page.items]),
         codes=sorted({*CODES, *(conflict.code for conflict in page.items)}),
     )
 

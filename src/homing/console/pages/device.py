@@ -12,6 +12,7 @@ from litestar import get, post
 
 from homing.accounts import devices
 from homing.accounts.devices import Device, DeviceChange
+from homing.console import labels
 from homing.console.flash import bad, good
 from homing.console.forms import Form
 from homing.console.pages.conflicts import tables_of
@@ -85,6 +86,7 @@ async def get_device(request: Asked, tenant: Tenant, caller: Caller, device_id: 
         measured=measured,
         battery=_battery(metrics),
         scopes=_by_name(held),
+        called=await labels.of_scopes(tenant, caller, held),
         held=len(held),
         words=WORDS,
         threshold=engine.trust_threshold,

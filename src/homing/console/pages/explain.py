@@ -9,9 +9,11 @@ from litestar import get
 from litestar.params import QueryParameter
 
 from homing.accounts import devices
+from homing.console import labels
 from homing.console.pages.conflicts import tables_of
 from homing.console.shell import Asked, Html, render
 from homing.engine import explain
+from homing.engine.caller import Caller
 from homing.protocol.errors import Problem
 from homing.server.routing import OFFICE
 from homing.server.tenant import Tenant
@@ -27,6 +29,7 @@ async def get_explain(
     *,
     request: Asked,
     tenant: Tenant,
+    caller: Caller,
     device: UUID | None = None,
     table: Text = None,
     row: Text = None,
@@ -74,6 +77,7 @@ async def get_explain(
         told=told,
         past=past,
         unknown=unknown,
+        called={} if told is None else await labels.of_scopes(tenant, caller, [*told.row_scopes, *told.left]),
         searched_max=explain.SEARCHED_MAX,
     )
 
