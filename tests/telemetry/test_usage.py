@@ -1,5 +1,7 @@
 """What the measurements amount to, against numbers counted by hand."""
 
+import asyncio
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -7,6 +9,7 @@ import httpx
 import psycopg
 import pytest
 
+from homing.postgres.sql import load
 from homing.server.metrics import Metrics
 from homing.server.node import Node
 from homing.server.working import Working
@@ -197,6 +200,20 @@ async def test_tallies_that_cannot_be_kept_are_not_lost(node: Node) -> None:
     assert found == [("web", 2, 0, 1)]
 
 
+@pytest.mark.anyio
+async def test_a_node_that_stops_keeps_what_it_had_counted(node: Node) -> None:
+    metrics = Metrics()
+    task = asyncio.create_task(Working(node, metrics).run())
+    async with node.default.engine.owner.connection() as conn:
+        while await (await conn.execute("SELECT FROM homing.periodic_jobs")).fetchone() is None:  # noqa: ASYNC110 - until it works
+            await asyncio.sleep(0)
+        metrics.count_platform("default", "mobile", 200, 0.01)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        found = await (await conn.execute("SELECT platform, requests FROM homing.request_tallies")).fetchall()
+    assert found == [("mobile", 1)]
+
+
 def test_requests_count_for_the_platform_that_the_token_says(worker: Person, owner: Person, server: Server) -> None:
     for person in (worker, worker, owner):
         person.http.get("/api/v1/status?platform=web")
@@ -230,6 +247,23 @@ async def test_the_metrics_page_has_the_last_day(node: Node) -> None:
         "homing_usage_sync_success_ratio NaN",
     ):
         assert line in page, line
+
+
+def test_events_of_other_months_are_not_opened(database_url: str) -> None:
+    """At a generic plan, as the server runs it after a few calls."""
+    query = load("homing.telemetry", "usage/read_engagement")
+    for name in ("since", "until", "conversions"):
+        query = query.replace(f"%({name})s", {"since": "$1", "until": "$2", "conversions": "$3"}[name])  # type: ignore[assignment]
+    with psycopg.connect(database_url) as conn:
+        conn.execute("SELECT homing.make_partitions('homing.analytics_events', ahead => 23, today => '2026-01-01')")
+        conn.execute("SET plan_cache_mode = force_generic_plan")
+        conn.execute(f"PREPARE asked (timestamptz, timestamptz, text[]) AS {query}".encode())
+        plan = "\n".join(
+            line
+            for (line,) in conn.execute("EXPLAIN (ANALYZE, COSTS off) EXECUTE asked ('2026-03-05', '2026-04-02', '{}')")
+        )
+    assert "Subplans Removed" in plan
+    assert sorted(set(re.findall(r"analytics_events_(\d{6})", plan))) == ["202603", "202604"]
 
 
 def test_only_the_office_asks_and_only_for_times(worker: Person, owner: Person) -> None:
