@@ -27,6 +27,7 @@ from bench.measures.limits import limits
 from bench.measures.live import live
 from bench.measures.market import market
 from bench.measures.memory import memory
+from bench.measures.notify import measure_notify
 from bench.measures.policy import policy
 from bench.measures.pull import pull
 from bench.measures.push import push
@@ -38,8 +39,7 @@ from bench.plan import Bench, Plan, seeds
 
 MEASURES = (
     *("delta", "pull", "push", "replica", "policy", "large", "transactions", "scopes", "live", "tenants", "crm"),
-    *("market", "limits", "analytics", "memory"),
-    *("market", "limits", "console", "memory"),
+    *("market", "limits", "analytics", "notify", "console", "memory"),
 )
 
 
@@ -139,6 +139,8 @@ def _steps(bench: Bench, only: Collection[str]) -> Iterator[tuple[str, Callable[
         yield "analytics", lambda: analytics(bench)
     if "console" in only:
         yield "console", lambda: console(bench)
+    if "notify" in only:
+        yield "notifications", lambda: measure_notify(bench)
     if "memory" in only:
         yield "memory", lambda: memory(bench)
 

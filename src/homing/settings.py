@@ -96,7 +96,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The JSON file of a service account that may send by Firebase. None: FCM's tokens go to the log."""
     push_fcm_url: Text = "https://fcm.googleapis.com"
     push_apns_key: Path | None = None
-    """The ``.p8`` file of a key for Apple's push service. None: APNs' tokens go to the log."""
+    """The ``.p8`` file of a key for APNs. None: its tokens go to the log."""
     push_apns_key_id: Text | None = None
     push_apns_team_id: Text | None = None
     push_apns_topic: Text | None = None
@@ -106,18 +106,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     push_vapid_key: Path | None = None
     """A PEM file with a P-256 private key, for browsers. None: their subscriptions go to the log."""
     push_vapid_contact: Text | None = None
-    """Whom a push service may write to: ``mailto:…`` or ``https://…``."""
+    """Whom a carrier may write to: ``mailto:…`` or ``https://…``."""
     push_expo: bool = False
-    """Send to Expo's tokens through Expo's push service. Otherwise they go to the log."""
+    """Send to Expo's tokens through Expo. Otherwise they go to the log."""
     push_expo_token: Path | None = None
     """A file with an access token of Expo's, for projects with push security."""
     push_expo_url: Text = "https://exp.host/--/api/v2/push"
     push_private_endpoints: bool = False
-    """Let browsers name push services at private addresses, and without TLS: for tests and closed networks only."""
+    """Let browsers name carriers at private addresses, and without TLS: for tests and closed networks only."""
     push_ca: Path | None = None
-    """A PEM file of certificate authorities to trust for push services, besides the usual ones."""
+    """A PEM file of certificate authorities to trust for carriers, besides the usual ones."""
     push_at_once: Annotated[int, Meta(ge=1, le=1000)] = 50
-    """Requests to one push service that a job has under way at the same time."""
+    """Requests to one carrier that a job has under way at the same time."""
     limits: Limits = DEFAULT_LIMITS
 
     @classmethod

@@ -81,18 +81,21 @@ SPEC_5 = {
 }
 """The seven tables of specification 5 that are not the core's."""
 
-SPEC_4 = {"homing.mobile_sessions": "id user_id device_id platform app_version last_active created_at"}
-"""Specification 4's table of how devices are used."""
+SPEC_4 = {
+    "homing.mobile_sessions": "id user_id device_id platform app_version last_active created_at",
+    "homing.push_notifications": "id user_id platform notification_type title body data sent_at read_at clicked_at",
+}
+"""Specification 4's tables that are not the marketplace's."""
 
 SPECS = {
     **SPEC_1,
     **SPEC_3,
-    **SPEC_5,
     **SPEC_4,
+    **SPEC_5,
     # Named by two specifications.
     "homing.users": (
         SPEC_3["homing.users"] + " id email password_hash name role is_active last_login_at created_at updated_at"
-        " last_platform"
+        " last_platform device_tokens mobile_preferences"
     ),
 }
 

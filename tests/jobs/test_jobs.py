@@ -270,3 +270,34 @@ async def test_the_tables_are_installed_once_by_however_many(new_database: Calla
     finally:
         for each in databases:
             await each.close()
+
+
+async def test_a_job_that_takes_long_is_not_hurried_because_the_queue_is_empty(db: Database) -> None:
+    """Tenants other than the default one are drained, not waited for."""
+    going = asyncio.Event()
+    ended: list[str] = []
+
+    async def take(_: Any, job: Job) -> None:
+        going.set()
+        try:
+            await asyncio.wait_for(asyncio.Event().wait(), 1.0 if job.args["long"] else None)
+        except TimeoutError:
+            ended.append("by itself")
+        except asyncio.CancelledError:
+            ended.append("hurried")
+            raise
+
+    working = Worker(owner=db, tasks=[Task(name="test.take", run=take)], context=db, clock=lambda: NOON, grace=0.05)
+    async with db.transaction() as conn:
+        await defer(conn, "test.take", long=True)
+    await working.drain()
+    assert (ended, await queue(db)) == (["by itself"], [])
+    async with db.transaction() as conn:
+        await defer(conn, "test.take", long=False)
+    going.clear()
+    draining = asyncio.create_task(working.drain())
+    await going.wait()
+    draining.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await draining
+    assert ended == ["by itself", "hurried"]

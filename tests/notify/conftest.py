@@ -1,4 +1,4 @@
-"""The push services on this machine, and people with devices to push to."""
+"""The carriers on this machine, and people with devices to push to."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from homing.notify.services import Services
+from homing.notify.carriers import Carriers
 from homing.postgres.database import Database
 from homing.settings import Settings
 from tests.notify.scene import Scene
@@ -53,13 +53,13 @@ def apple(running_apple: Vendors) -> Vendors:
 
 
 @pytest.fixture
-async def services(push_settings: tuple[Settings, Secrets]) -> AsyncIterator[Services]:
-    """All push services, as the settings name them."""
-    opened = Services(push_settings[0])
+async def carriers(push_settings: tuple[Settings, Secrets]) -> AsyncIterator[Carriers]:
+    """All carriers, as the settings name them."""
+    opened = Carriers(push_settings[0])
     yield opened
     await opened.close()
 
 
 @pytest.fixture
-async def scene(db: Database, services: Services, vendors: Vendors, apple: Vendors) -> Scene:
-    return Scene(db, services, vendors, apple)
+async def scene(db: Database, carriers: Carriers, vendors: Vendors, apple: Vendors) -> Scene:
+    return Scene(db, carriers, vendors, apple)

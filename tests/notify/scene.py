@@ -15,8 +15,8 @@ from homing.accounts.push_tokens import Platform
 from homing.accounts.users import NewUser
 from homing.engine.caller import Caller
 from homing.notify import Kind, notify
+from homing.notify.carriers import Carriers
 from homing.notify.deliver import Done, deliver
-from homing.notify.services import Services
 from homing.postgres.database import Database
 from tests.notify.vendors import Vendors
 
@@ -28,7 +28,7 @@ class Scene:
     """``now`` is when it is for workers; the database's own clock goes on by itself."""
 
     db: Database
-    services: Services
+    carriers: Carriers
     vendors: Vendors
     apple: Vendors
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -72,7 +72,7 @@ class Scene:
     async def deliver(self, *, after: timedelta = timedelta(0)) -> Done:
         """What a worker does, ``after`` the last time."""
         self.now += after
-        return await deliver(self.db, self.services, now=self.now)
+        return await deliver(self.db, self.carriers, now=self.now)
 
     async def deliveries(self) -> list[Any]:
         """Token's address (None for one that is gone), status and attempts, the oldest first."""

@@ -7,22 +7,23 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 
 from homing.accounts import presence
 from homing.jobs import Task
 from homing.jobs.worker import Worker
 from homing.notify import Kind
+from homing.notify.carriers import Carriers
 from homing.notify.deliver import TAKEN_SECONDS, TRIES, deliver, hand_out, take
 from homing.notify.notify import TASK
 from homing.notify.receipts import ask_receipts
-from homing.notify.services import Services
 from homing.postgres.database import Database
 from homing.server.tasks import NOTIFY
 from homing.settings import Settings
 from tests.notify.browser import Browser
 from tests.notify.scene import Scene
-from tests.notify.vendors import Reply, Secrets
+from tests.notify.vendors import NEVER, Reply, Secrets
 
 pytestmark = pytest.mark.anyio
 
@@ -30,7 +31,7 @@ MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 GREETING = Kind(name="greeting", title="Hello", body="It is a new day.", preference=None)
 
 
-async def test_each_device_by_its_own_service(scene: Scene) -> None:
+async def test_each_device_by_its_own_carrier(scene: Scene) -> None:
     ann, ben, cas = [await scene.person(name) for name in ("ann", "ben", "cas")]
     browser = Browser(f"{scene.vendors.url}/browser/{uuid4()}")
     await scene.device(ann, "fcm:ann", "android", name="anns-phone")
@@ -246,7 +247,7 @@ async def test_two_workers_never_send_one_twice(database_url: str, scene: Scene)
     await other.open()
     try:
         done = await asyncio.gather(
-            *(deliver(db, scene.services, now=scene.now) for db in (scene.db, other, scene.db, other))
+            *(deliver(db, scene.carriers, now=scene.now) for db in (scene.db, other, scene.db, other))
         )
     finally:
         await other.close()
@@ -272,6 +273,29 @@ async def test_what_a_worker_took_and_never_settled_is_sent_when_it_is_given_up(
     assert await scene.deliveries() == [("fcm:ann", "sent", 2)]
 
 
+async def test_a_worker_that_is_told_to_stop_writes_down_what_was_answered(
+    scene: Scene, push_settings: tuple[Settings, Secrets]
+) -> None:
+    ann = await scene.person("ann")
+    for name in ("first", "second", "third"):
+        await scene.device(ann, f"fcm:{name}", "android")
+    await scene.tell(ann)
+    scene.vendors.replies["fcm:second"] = [NEVER]
+    one_by_one = Carriers(msgspec.structs.replace(push_settings[0], push_at_once=1))
+    delivering = asyncio.create_task(deliver(scene.db, one_by_one, now=scene.now))
+    assert await asyncio.to_thread(scene.vendors.hanging.wait, 20)
+    delivering.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await delivering
+    await one_by_one.close()
+    assert await scene.deliveries() == [
+        ("fcm:first", "sent", 1),
+        ("fcm:second", "pending", 1),
+        ("fcm:third", "pending", 1),
+    ]
+    assert (await scene.deliver(after=timedelta(seconds=TAKEN_SECONDS + 1))).became == {"sent": 2}
+
+
 async def test_receipts_say_what_became_of_expos(scene: Scene) -> None:
     people = [await scene.person(name) for name in ("ann", "ben", "cas", "dan")]
     for number, person in enumerate(people):
@@ -285,7 +309,7 @@ async def test_receipts_say_what_became_of_expos(scene: Scene) -> None:
 
     async def ask(after: timedelta) -> dict[str, int]:
         scene.now += after
-        return dict((await ask_receipts(scene.db, scene.services, now=scene.now)).became)
+        return dict((await ask_receipts(scene.db, scene.carriers, now=scene.now)).became)
 
     said = {0: {"status": "ok"}, 1: failed("DeviceNotRegistered"), 2: failed("InvalidCredentials")}
     scene.vendors.receipts = {f"ticket-ExpoPushToken[{n}]": receipt for n, receipt in said.items()}
@@ -311,9 +335,9 @@ async def test_a_receipt_that_never_comes_is_not_asked_for_for_ever(scene: Scene
     await scene.device(ann, "ExpoPushToken[1]", "ios")
     await scene.tell(ann)
     await scene.deliver()
-    for _ in range(12):
+    for _ in range(30):
         scene.now += HOUR
-        await ask_receipts(scene.db, scene.services, now=scene.now)
+        await ask_receipts(scene.db, scene.carriers, now=scene.now)
     assert await scene.rows("SELECT status, receipt_at FROM homing.push_deliveries") == [("sent", None)]
     assert 20 <= len(scene.vendors.sent("/expo/getReceipts")) <= 25
 
@@ -325,7 +349,7 @@ def job_of(scene: Scene) -> Worker[Any]:
         class engine:  # noqa: N801
             owner = scene.db
 
-        services = scene.services
+        carriers = scene.carriers
         name = "default"
 
         @staticmethod
@@ -362,9 +386,9 @@ async def test_without_services_it_is_written_down_and_logged(
     await scene.device(ann, "fcm:ann", "android")
     await scene.tell(ann, kind=GREETING)
     with caplog.at_level("INFO", logger="homing.notify"):
-        done = await deliver(db, Services(Settings()), now=scene.now)
+        done = await deliver(db, Carriers(Settings()), now=scene.now)
     assert done.became == {"logged": 1}
     assert [each.getMessage() for each in caplog.records] == [
-        "no push service for fcm: notification 1 (greeting) to token 1 stays here"
+        "no carrier for fcm: notification 1 (greeting) to token 1 stays here"
     ]
     assert "fcm:ann" not in caplog.text

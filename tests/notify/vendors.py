@@ -1,4 +1,4 @@
-"""The push services, on this machine: what Google, Expo and browsers' vendors answer over HTTP/1.1, and Apple over real
+"""The carriers, on this machine: what Google, Expo and browsers' vendors answer over HTTP/1.1, and Apple over real
 HTTP/2 with TLS. They remember what they were sent, and give the answers they are told to give, then good ones."""
 
 from __future__ import annotations
@@ -49,6 +49,9 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
 
 
+NEVER = Reply(0)
+
+
 @dataclass
 class Vendors:
     """``replies``: what to answer first, by path, or by the token a message is for; in order, then a good answer.
@@ -58,6 +61,8 @@ class Vendors:
     replies: dict[str, list[Reply]] = field(default_factory=lambda: defaultdict(list))
     receipts: dict[str, Any] = field(default_factory=dict)
     url: str = ""
+    hanging: threading.Event = field(default_factory=threading.Event)
+    """Set once somebody waits for an answer that never comes."""
 
     def sent(self, prefix: str) -> list[Seen]:
         return [each for each in self.seen if each.path.startswith(prefix)]
@@ -99,6 +104,11 @@ class Vendors:
             more = message["more_body"]
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
         reply = self.answer(Seen(scope["path"], headers, body))
+        if reply is NEVER:
+            self.hanging.set()
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            return
         await send(
             {
                 "type": "http.response.start",
@@ -241,7 +251,7 @@ class Secrets:
 def configure(
     settings: Settings, folder: Path, vendors: Vendors, apple: Vendors | None = None
 ) -> tuple[Settings, Secrets]:
-    """Settings with all push services, those that run here."""
+    """Settings with all carriers, those that run here."""
     secrets = Secrets(
         rsa.generate_private_key(65537, 2048),
         ec.generate_private_key(ec.SECP256R1()),

@@ -110,7 +110,7 @@ async def register(
 
     A device that was another user's becomes the caller's, and the other user's sessions on it end. A suspended device
     stays suspended. Its fingerprint is taken out of the metadata and hashed under ``secret``. ``private_push``: its
-    push service may have a private address.
+    carrier may have a private address.
     Raises Problem: device_mismatch, device_revoked, too_large, invalid_envelope.
     """
     if caller.device_name not in (None, given.device_id):

@@ -128,7 +128,7 @@ def _subscription(text: str, platform: Platform, *, private: bool) -> PushToken:
     if not (parts.scheme == "https" or (private and parts.scheme == "http")):
         raise _wrong("the endpoint is an https address")
     if not private and (port not in (None, 443) or _is_private(parts.hostname)):
-        raise _wrong("the endpoint is not a public push service")
+        raise _wrong("the endpoint is not a public carrier")
     return PushToken("webpush", platform, given.endpoint, given.keys)
 
 

@@ -70,6 +70,7 @@ class Worker(Generic[C]):
         clock: Callable[[], datetime],
         note: Note = lambda *_: None,
         lease: float = LEASE_SECONDS,
+        grace: float = GRACE_SECONDS,
     ) -> None:
         self._owner = owner
         self._tasks = tasks
@@ -77,6 +78,7 @@ class Worker(Generic[C]):
         self._clock = clock
         self._note = note
         self._lease = lease
+        self._grace = grace
 
     async def work(self) -> None:
         """Until cancelled, whatever happens to the database meanwhile."""
@@ -145,7 +147,7 @@ class Worker(Generic[C]):
             fetch_job_polling_interval=POLL_SECONDS,
             update_heartbeat_interval=HEARTBEAT_SECONDS,
             stalled_worker_timeout=self._lease,
-            shutdown_graceful_timeout=GRACE_SECONDS,
+            shutdown_graceful_timeout=self._grace,
             delete_jobs=DeleteJobCondition.SUCCESSFUL,
             install_signal_handlers=False,
         )
@@ -208,10 +210,28 @@ async def look_ahead(conn: Connection, tasks: Sequence[Task[Any]], *, now: datet
 
 class _Taker(procrastinate.worker.Worker):
     """Procrastinate's worker, which watches over its sign of life and its LISTEN only until the first of its side tasks
-    ends. The one for periodic tasks of its own kind would end at once, as there are none."""
+    ends. The one for periodic tasks of its own kind would end at once, as there are none.
+
+    One that does not wait for more stops as soon as the queue is empty, and would then hurry the jobs that still run;
+    only who tells it to stop may."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._told = asyncio.Event()
+
+    def stop(self) -> None:
+        self._told.set()
+        super().stop()  # type: ignore[no-untyped-call]
 
     async def _periodic_deferrer(self) -> None:
         await asyncio.Event().wait()
+
+    async def _shutdown(self, side_tasks: list[asyncio.Task[Any]]) -> None:
+        told = asyncio.create_task(self._told.wait())
+        while self._running_jobs and not told.done():
+            await asyncio.wait({told, *self._running_jobs}, return_when=asyncio.FIRST_COMPLETED)
+        told.cancel()
+        await super()._shutdown(side_tasks)
 
 
 class _Backoff(procrastinate.BaseRetryStrategy):

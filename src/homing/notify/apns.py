@@ -1,4 +1,4 @@
-"""Apple's push service: HTTP/2, one request a notification, and a token that we sign ourselves.
+"""APNs, Apple's push service: HTTP/2, one request a notification, and a token that we sign ourselves.
 
 https://developer.apple.com/documentation/usernotifications/sending-notification-requests-to-apns
 """
@@ -15,7 +15,7 @@ import msgspec
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
-from homing.notify.message import Accepted, Gone, Message, Outcome, Refused
+from homing.notify.message import Accepted, Gone, Message, Outcome, Refused, Say
 from homing.notify.wire import Answer, Client, send_each
 
 TOKEN_SECONDS = 40 * 60
@@ -57,8 +57,8 @@ class Apns:
         self._token = ""
         self._signed_at = 0.0
 
-    async def send(self, messages: Sequence[Message], now: datetime) -> Sequence[Outcome]:  # noqa: ARG002 - it is told when it expires
-        return await send_each(messages, self._send, at_once=self._at_once)
+    async def send(self, messages: Sequence[Message], now: datetime, say: Say) -> None:  # noqa: ARG002 - it is told
+        await send_each(messages, self._send, say, at_once=self._at_once)
 
     async def close(self) -> None:
         await self._client.close()

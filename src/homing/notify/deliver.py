@@ -3,7 +3,7 @@
 Any number of workers may do this at once. What is to be sent is in the database, each delivery a row: a worker takes
 some of them, sends them outside of any transaction, and writes down what became of each. Taking moves the time when
 they are due to when this worker would be given up (``TAKEN_SECONDS``), so nobody else sends them meanwhile, and if it
-dies they are due again: then, and only then, one may be sent twice, and the push service's collapse key hides that.
+dies they are due again: then, and only then, one may be sent twice, and the carrier's collapse key hides that.
 
 One worker that finds much to do goes on as long as there is any; the jobs of those notifications find nothing.
 """
@@ -22,9 +22,9 @@ import msgspec
 from homing.accounts.presence import NODE_SECONDS_MAX
 from homing.accounts.push_tokens import Keys
 from homing.jobs import defer
+from homing.notify.carriers import Carriers
 from homing.notify.message import Accepted, Gone, Later, Logged, Message, Outcome, Refused
 from homing.notify.notify import TASK
-from homing.notify.services import Services
 from homing.postgres.database import Database
 from homing.postgres.sql import execute, fetch_all, fetch_one, load
 
@@ -67,7 +67,7 @@ class _Settled:
     receipt_at: datetime | None = None
 
 
-async def deliver(owner: Database, services: Services, *, now: datetime, seconds: float = WORK_SECONDS) -> Done:
+async def deliver(owner: Database, carriers: Carriers, *, now: datetime, seconds: float = WORK_SECONDS) -> Done:
     """Whatever is due, for about ``seconds``; what is due later gets a job of its own.
 
     Raises Problem("unavailable").
@@ -81,9 +81,14 @@ async def deliver(owner: Database, services: Services, *, now: datetime, seconds
         done.notifications += handed
         done.became += became
         if taken:
-            outcomes = await services.send(taken, at)
-            at = now + timedelta(seconds=monotonic() - began)
-            receipts |= await settle(owner, taken, outcomes, done, now=at)
+            outcomes: dict[int, Outcome] = {}
+            try:
+                await carriers.send(taken, at, outcomes)
+            finally:
+                # Also when the worker is told to stop: only what was under way just then is sent a second time.
+                at = now + timedelta(seconds=monotonic() - began)
+                known = [message for message in taken if message.delivery in outcomes]
+                receipts |= await settle(owner, known, outcomes, done, now=at)
         elif not handed and not became:
             break
     await go_on(owner, now=now + timedelta(seconds=monotonic() - began), receipts=receipts)

@@ -1,4 +1,4 @@
-"""RFC 8291: a message that only one browser can read, whatever push service carries it.
+"""RFC 8291: a message that only one browser can read, whoever carries it.
 
 Both sides have a key pair on P-256: the browser's is in its subscription, ours is made for this message alone. From the
 secret they share, and from one that only the browser and we know (``auth``), comes a key; from that and a salt, the key
@@ -24,9 +24,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from homing.accounts.push_tokens import Keys
 
-RECORD_BYTES = 4096
-"""What every push service must take (RFC 8030, section 7.2)."""
-LAST_RECORD = b"\x02"
+CHUNK_BYTES = 4096
+"""What every carrier must take (RFC 8030, section 7.2)."""
+LAST_CHUNK = b"\x02"
 
 
 def encrypt(
@@ -42,9 +42,9 @@ def encrypt(
     secret = _derive(private.exchange(ECDH(), theirs), auth, b"WebPush: info\x00" + theirs_raw + ours_raw, 32)
     key = _derive(secret, salt, b"Content-Encoding: aes128gcm\x00", 16)
     nonce = _derive(secret, salt, b"Content-Encoding: nonce\x00", 12)
-    sealed = AESGCM(key).encrypt(nonce, text + LAST_RECORD, None)
-    header = salt + RECORD_BYTES.to_bytes(4, "big") + bytes([len(ours_raw)]) + ours_raw
-    if len(header) + len(sealed) > RECORD_BYTES:
+    sealed = AESGCM(key).encrypt(nonce, text + LAST_CHUNK, None)
+    header = salt + CHUNK_BYTES.to_bytes(4, "big") + bytes([len(ours_raw)]) + ours_raw
+    if len(header) + len(sealed) > CHUNK_BYTES:
         raise ValueError("more than one record")
     return header + sealed
 

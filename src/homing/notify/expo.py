@@ -1,4 +1,4 @@
-"""Expo's push service: a hundred messages a request, each answered by a ticket, and later asked for by a receipt.
+"""Expo: a hundred messages a request, each answered by a ticket, and later asked for by a receipt.
 
 https://docs.expo.dev/push-notifications/sending-notifications/
 """
@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import msgspec
 
-from homing.notify.message import Accepted, Gone, Later, Message, Outcome, Refused
+from homing.notify.message import Accepted, Gone, Later, Message, Outcome, Refused, Say
 from homing.notify.wire import Answer, Client
 
 MESSAGES_MAX = 100
@@ -55,11 +55,12 @@ class Expo:
             self._headers["authorization"] = f"Bearer {token.read_text(encoding='ascii').strip()}"
         self._client = client
 
-    async def send(self, messages: Sequence[Message], now: datetime) -> Sequence[Outcome]:
-        outcomes: dict[int, Outcome] = {}
+    async def send(self, messages: Sequence[Message], now: datetime, say: Say) -> None:
         for start in range(0, len(messages), MESSAGES_MAX):
-            outcomes |= await self._send(messages[start : start + MESSAGES_MAX], now)
-        return [outcomes[message.delivery] for message in messages]
+            part = messages[start : start + MESSAGES_MAX]
+            outcomes = await self._send(part, now)
+            for message in part:
+                say(message, outcomes[message.delivery])
 
     async def ask(self, tickets: Sequence[str]) -> Mapping[str, Outcome] | Later:
         """The receipts that there are, by ticket; those that Expo does not have yet are left out. At most

@@ -16,7 +16,7 @@ import msgspec
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
-from homing.notify.message import Accepted, Gone, Later, Message, Outcome, Refused
+from homing.notify.message import Accepted, Gone, Later, Message, Outcome, Refused, Say
 from homing.notify.wire import Answer, Client, send_each
 
 SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
@@ -67,8 +67,8 @@ class Fcm:
         self._token_until = 0.0
         self._signing = asyncio.Lock()
 
-    async def send(self, messages: Sequence[Message], now: datetime) -> Sequence[Outcome]:
-        return await send_each(messages, lambda message: self._send(message, now), at_once=self._at_once)
+    async def send(self, messages: Sequence[Message], now: datetime, say: Say) -> None:
+        await send_each(messages, lambda message: self._send(message, now), say, at_once=self._at_once)
 
     async def close(self) -> None:
         await self._client.close()

@@ -34,7 +34,7 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rate(msgspec.Struct, frozen=True, kw_only=True):
-    """Deliveries of one platform, push service and fate, and how many of them were read and clicked."""
+    """Deliveries of one platform, carrier and fate, and how many of them were read and clicked."""
 
     platform: str
     provider: str

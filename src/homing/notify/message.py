@@ -1,8 +1,8 @@
-"""What is sent, and what can become of it: the same words for every push service."""
+"""What is sent, and what can become of it: the same words for every carrier."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -40,7 +40,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The push service has it. ``name``: its own name for it. ``receipt``: it says later whether it got through."""
+    """The carrier has it. ``name``: its own name for it. ``receipt``: it says later whether it got through."""
 
     name: str | None = None
     receipt: bool = False
@@ -48,7 +48,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """There is no push service to give it to."""
+    """There is no carrier to give it to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Gone:
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """Not now. ``seconds``: not before, where the push service says so."""
+    """Not now. ``seconds``: not before, where the carrier says so."""
 
     reason: str
     seconds: float | None = None
@@ -75,11 +75,12 @@ class Refused:
 
 
 Outcome = Accepted | Logged | Gone | Later | Refused
+Say = Callable[[Message, Outcome], None]
 
 
-class PushService(Protocol):
-    """A way to devices. ``send`` answers for each message, in order, and raises for none of them."""
+class Carrier(Protocol):
+    """A way to devices. ``send`` says of each message what became of it as soon as it knows, and raises for none."""
 
-    async def send(self, messages: Sequence[Message], now: datetime) -> Sequence[Outcome]: ...
+    async def send(self, messages: Sequence[Message], now: datetime, say: Say) -> None: ...
 
     async def close(self) -> None: ...

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from homing.jobs import defer
+from homing.notify.carriers import Carriers
 from homing.notify.deliver import RECEIPT_SECONDS, RECEIPTS_TASK, Done, bury, on_grid
 from homing.notify.expo import RECEIPTS_MAX
 from homing.notify.message import Accepted, Gone, Later, Outcome
-from homing.notify.services import Services
 from homing.postgres.database import Database
 from homing.postgres.sql import execute, fetch_all, fetch_one, load
 
@@ -16,7 +16,7 @@ KEPT = timedelta(hours=24)
 """Expo keeps a receipt so long."""
 
 
-async def ask_receipts(owner: Database, services: Services, *, now: datetime) -> Done:
+async def ask_receipts(owner: Database, carriers: Carriers, *, now: datetime) -> Done:
     """Whatever receipts are due. Raises Problem("unavailable")."""
     done = Done()
     params = {
@@ -28,9 +28,9 @@ async def ask_receipts(owner: Database, services: Services, *, now: datetime) ->
     while True:
         async with owner.transaction() as conn:
             asked = await fetch_all(conn, load(__package__, "take_receipts"), params)
-        if not asked or services.expo is None:
+        if not asked or carriers.expo is None:
             break
-        found = await services.expo.ask([ticket for _, _, ticket in asked])
+        found = await carriers.expo.ask([ticket for _, _, ticket in asked])
         if isinstance(found, Later):
             break
         said = [(row[0], row[1], found[row[2]]) for row in asked if row[2] in found]

@@ -1,4 +1,4 @@
-"""Web Push: browsers' own push services (RFC 8030), encrypted messages (RFC 8291), and who sends them (RFC 8292)."""
+"""Web Push: the carriers of browsers (RFC 8030), encrypted messages (RFC 8291), and who sends them (RFC 8292)."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from homing.notify.encryption import encrypt
-from homing.notify.message import Accepted, Gone, Message, Outcome, Refused
+from homing.notify.message import Accepted, Gone, Message, Outcome, Refused, Say
 from homing.notify.wire import Answer, Client, NotPublicError, send_each
 
 VAPID_SECONDS = 12 * 3600
 """A signature holds for half of what RFC 8292 allows, and is used for half of that: clocks differ."""
 ORIGINS_KEPT = 1000
-"""Push services whose signature is kept; there are a handful, unless somebody makes them up."""
+"""Carriers whose signature is kept; there are a handful, unless somebody makes them up."""
 
 
 class WebPush:
@@ -48,8 +48,8 @@ class WebPush:
         self._at_once = at_once
         self._signed: OrderedDict[str, tuple[str, float]] = OrderedDict()
 
-    async def send(self, messages: Sequence[Message], now: datetime) -> Sequence[Outcome]:
-        return await send_each(messages, lambda message: self._send(message, now), at_once=self._at_once)
+    async def send(self, messages: Sequence[Message], now: datetime, say: Say) -> None:
+        await send_each(messages, lambda message: self._send(message, now), say, at_once=self._at_once)
 
     async def close(self) -> None:
         await self._client.close()
@@ -73,7 +73,7 @@ class WebPush:
         return read(answer)
 
     def _sign(self, endpoint: str) -> str:
-        """Our signature for the endpoint's push service."""
+        """Our signature for the endpoint's carrier."""
         parts = urlsplit(endpoint)
         origin = f"{parts.scheme}://{parts.netloc}"
         signed, until = self._signed.get(origin, ("", 0.0))

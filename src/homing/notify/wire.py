@@ -1,4 +1,4 @@
-"""HTTP to push services: bounded in time, in size and in number, and for browsers' ones only to public addresses.
+"""HTTP to carriers: bounded in time, in size and in number, and for browsers' ones only to public addresses.
 
 A browser's endpoint is an address that a client gave us. Without care, whoever can register one can make the server
 send requests to what only the server can reach. So the name is resolved here, every address it has must be a public
@@ -12,7 +12,7 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -24,13 +24,13 @@ from typing import Any
 import httpcore
 import httpx
 
-from homing.notify.message import Later, Message, Outcome
+from homing.notify.message import Later, Message, Outcome, Say
 
 # It would write every address into the log, and who has an address of a browser or phone can send to it.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
 SECONDS_MAX = 20.0
-"""For one request, whatever it waits for. Push services answer in a tenth of a second."""
+"""For one request, whatever it waits for. Carriers answer in a tenth of a second."""
 BATCH_SECONDS = 300.0
 """For the messages that a worker took at a time. What was not begun by then waits for another attempt."""
 ANSWER_BYTES_MAX = 64 * 2**10
@@ -59,8 +59,8 @@ class Answer:
             return None
         return min(max(seconds, 0.0), RETRY_AFTER_MAX)
 
-    def later(self, service: str, reason: str = "") -> Later:
-        return Later(f"{service}: {self.status} {reason or self.text}".rstrip(), self.retry_after)
+    def later(self, carrier: str, reason: str = "") -> Later:
+        return Later(f"{carrier}: {self.status} {reason or self.text}".rstrip(), self.retry_after)
 
     @property
     def text(self) -> str:
@@ -68,7 +68,7 @@ class Answer:
 
 
 class Client:
-    """A client for one push service, with up to ``at_once`` requests under way; ``public_only``: for addresses that
+    """A client for one carrier, with up to ``at_once`` requests under way; ``public_only``: for addresses that
     clients chose. Raises OSError for an unusable ``ca``.
 
     It is several of httpx's, of which a request takes the first that has room: a pool looks at all of its connections
@@ -127,27 +127,30 @@ def _open_lane(context: ssl.SSLContext, *, http2: bool, public_only: bool) -> ht
 
 
 async def send_each(
-    messages: Iterable[Message], send: Callable[[Message], Awaitable[Outcome]], *, at_once: int
-) -> Sequence[Outcome]:
-    """For push services that take one message a request: so many at once."""
+    messages: Iterable[Message], send: Callable[[Message], Awaitable[Outcome]], say: Say, *, at_once: int
+) -> None:
+    """For carriers that take one message a request: so many at once."""
     places = asyncio.Semaphore(at_once)
     until = monotonic() + BATCH_SECONDS
 
-    async def sent(message: Message) -> Outcome:
+    async def sent(message: Message) -> None:
         async with places:
             if monotonic() > until:
-                return Later(f"{message.provider}: it is too slow")
-            return await guard(message.provider, send(message))
+                say(message, Later(f"{message.provider}: it is too slow"))
+            else:
+                say(message, await guard(message.provider, send(message)))
 
-    return await asyncio.gather(*map(sent, messages))
+    async with asyncio.TaskGroup() as tasks:
+        for message in messages:
+            tasks.create_task(sent(message))
 
 
-async def guard(service: str, sending: Awaitable[Outcome]) -> Outcome:
+async def guard(carrier: str, sending: Awaitable[Outcome]) -> Outcome:
     """What went wrong on the way is no fault of the message."""
     try:
         return await sending
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError) as error:
-        return Later(f"{service}: {type(error).__name__}: {error}"[:300])
+        return Later(f"{carrier}: {type(error).__name__}: {error}"[:300])
 
 
 class NotPublicError(OSError):

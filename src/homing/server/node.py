@@ -275,7 +275,7 @@ class Node:
             quotas=entry.quotas,
             migrating=self.settings.migrate_tenants,
             clock=self.clock,
-            services=self.default.services,
+            carriers=self.default.carriers,
         )
         async with AsyncExitStack() as stack:
             try:

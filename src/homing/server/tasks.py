@@ -40,12 +40,12 @@ async def _reindex(tenant: Tenant, _: Job) -> None:
 
 
 async def _notify(tenant: Tenant, _: Job) -> None:
-    done = await deliver(tenant.engine.owner, tenant.services, now=tenant.clock())
+    done = await deliver(tenant.engine.owner, tenant.carriers, now=tenant.clock())
     _tell(tenant, done)
 
 
 async def _ask_receipts(tenant: Tenant, _: Job) -> None:
-    _tell(tenant, await ask_receipts(tenant.engine.owner, tenant.services, now=tenant.clock()))
+    _tell(tenant, await ask_receipts(tenant.engine.owner, tenant.carriers, now=tenant.clock()))
 
 
 def _tell(tenant: Tenant, done: Done) -> None:

@@ -19,7 +19,7 @@ from homing.accounts.users import OWNER, WORKER
 from homing.declare import ANYONE, App
 from homing.engine.engine import ALONG_INDEXES, Engine, open_engine
 from homing.media import Store, open_store
-from homing.notify.services import Services
+from homing.notify.carriers import Carriers
 from homing.postgres.database import IDLE_SECONDS, Database
 from homing.postgres.embedded import embedded
 from homing.postgres.migrations import MigrationError, Migrations, migrate, status
@@ -70,7 +70,7 @@ class Tenant:
         clock: Callable[[], datetime] = now_utc,
         name: str = TENANT,
         quotas: Quotas = UNLIMITED,
-        services: Services | None = None,
+        carriers: Carriers | None = None,
     ) -> None:
         self.settings = settings
         self.database = database
@@ -82,8 +82,8 @@ class Tenant:
         self.clock = clock
         self.name = name
         self.quotas = quotas
-        self.services = services or Services(settings)
-        """The push services, which all tenants of a node share."""
+        self.carriers = carriers or Carriers(settings)
+        """The carriers, which all tenants of a node share."""
         self.rates = Rates(database, rates, secret=keys.recognising)
         self.pushes = Pushes(quotas.pushes_per_minute)
         self.rows = Rows(quotas.rows, self.tables)
@@ -128,18 +128,18 @@ async def open_tenant(
     quotas: Quotas = UNLIMITED,
     migrating: bool = True,
     clock: Callable[[], datetime] = now_utc,
-    services: Services | None = None,
+    carriers: Carriers | None = None,
 ) -> AsyncIterator[Tenant]:
     """Open the database (starting the embedded one where the settings name none), migrate it, and bind the engine.
-    ``services``: the push services, where somebody else opened them and will close them.
+    ``carriers``: the carriers, where somebody else opened them and will close them.
 
     Raises SettingsError, MigrationError, DeclarationError, Problem: unavailable; being_migrated for a tenant that is
     behind, unless ``migrating``.
     """
     async with AsyncExitStack() as stack:
-        if services is None:
-            services = Services(settings)
-            stack.push_async_callback(services.close)
+        if carriers is None:
+            carriers = Carriers(settings)
+            stack.push_async_callback(carriers.close)
         url = await stack.enter_async_context(server_url(settings))
         alone = name == TENANT
         owner = await _open(stack, url, settings.pool_size if alone else 1, alone=alone)
@@ -180,7 +180,7 @@ async def open_tenant(
             clock=clock,
             name=name,
             quotas=quotas,
-            services=services,
+            carriers=carriers,
         )
         stack.push_async_callback(tenant.rates.close)
         stack.push_async_callback(tenant.live.close)

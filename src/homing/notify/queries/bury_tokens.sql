@@ -1,4 +1,4 @@
--- Tokens that their push services call dead, unless they were registered again since; their devices' rows forget them.
+-- Tokens that their carriers call dead, unless they were registered again since; their devices' rows forget them.
 WITH dead AS (
     DELETE FROM homing.push_tokens t
     USING (SELECT id, max(since) AS since

@@ -1,4 +1,4 @@
--- What became of the deliveries of a time, by platform and push service.
+-- What became of the deliveries of a time, by platform and carrier.
 SELECT d.platform, d.provider, d.status, count(*) AS deliveries,
        count(*) FILTER (WHERE n.read_at IS NOT NULL) AS read, count(*) FILTER (WHERE n.clicked_at IS NOT NULL) AS clicked
 FROM homing.push_notifications n JOIN homing.push_deliveries d ON d.notification_id = n.id

@@ -97,7 +97,7 @@ async def post_push_token(request: Asked, tenant: Tenant, caller: Caller) -> Pus
             most=settings.limits.push_tokens_a_user_max,
             now=tenant.clock(),
         )
-    configured = token.provider in tenant.services.providers
+    configured = token.provider in tenant.carriers.providers
     return PushTokenKept(provider=token.provider, platform=token.platform, configured=configured)
 
 
@@ -111,8 +111,8 @@ async def delete_push_token(tenant: Tenant, caller: Caller) -> PushTokenForgotte
 @get("/mobile/notifications/web-push-key", roles=SIGNED_IN)
 async def get_web_push_key(tenant: Tenant) -> WebPushKey:
     """The key a web page subscribes with."""
-    service = tenant.services.web_push
-    return WebPushKey(None if service is None else service.public_key)
+    carrier = tenant.carriers.web_push
+    return WebPushKey(None if carrier is None else carrier.public_key)
 
 
 @get("/mobile/notifications/preferences", roles=SIGNED_IN)
@@ -177,13 +177,13 @@ async def post_clicked(tenant: Tenant, caller: Caller, notification_id: int) -> 
 
 @post("/notifications/{notification_id:int}/delivered", status_code=204, roles=SIGNED_IN)
 async def post_delivered(tenant: Tenant, caller: Caller, notification_id: int) -> None:
-    """The caller's device showed it: push services rarely say."""
+    """The caller's device showed it: carriers rarely say."""
     await inbox.note_delivered(tenant.database, caller, notification_id, now=tenant.clock())
 
 
 @get("/notifications/rates", roles=OFFICE)
 async def get_rates(tenant: Tenant, days: Days = 30) -> Rates:
-    """What became of everybody's notifications, by platform and push service."""
+    """What became of everybody's notifications, by platform and carrier."""
     until = tenant.clock()
     since = until - timedelta(days=days)
     return Rates(since, until, await inbox.rates(tenant.database, since=since, until=until))

@@ -1,9 +1,9 @@
-"""Each push service is spoken to as it wants, and understood."""
+"""Each carrier is spoken to as it wants, and understood."""
 
 import json
 import socket
 from base64 import urlsafe_b64decode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import time
@@ -21,8 +21,8 @@ from joserfc.jwk import ECKey, RSAKey
 from homing.accounts.push_tokens import Keys, Provider
 from homing.notify import apns, fcm, webpush
 from homing.notify.apns import Apns
+from homing.notify.carriers import Carriers
 from homing.notify.message import Accepted, Gone, Later, Logged, Message, Outcome, Refused
-from homing.notify.services import Services
 from homing.notify.wire import Answer, Client, NotPublicError, find_public, is_public
 from homing.settings import Settings, SettingsError
 from tests.notify.browser import Browser, decode
@@ -54,6 +54,16 @@ def message(provider: Provider, address: str, number: int = 1, **changed: Any) -
     return Message(**{**given, **changed})
 
 
+async def send(by: Carriers | Apns, messages: Sequence[Message]) -> dict[int, Outcome]:
+    """What became of each, by number."""
+    outcomes: dict[int, Outcome] = {}
+    if isinstance(by, Apns):
+        await by.send(messages, NOW, lambda message, outcome: outcomes.update({message.delivery: outcome}))
+    else:
+        await by.send(messages, NOW, outcomes)
+    return outcomes
+
+
 DATA = {"job_id": "42", "notification_id": "7", "type": "job_match"}
 
 
@@ -63,10 +73,10 @@ def public_pem(key: Any) -> bytes:
 
 
 async def test_fcm_signs_in_once_and_sends_each(
-    services: Services, vendors: Vendors, push_settings: tuple[Settings, Secrets]
+    carriers: Carriers, vendors: Vendors, push_settings: tuple[Settings, Secrets]
 ) -> None:
     calm = message("fcm", "t-2", 2, urgent=False, collapse=None)
-    outcomes = await services.send([message("fcm", "t-1"), calm], NOW)
+    outcomes = await send(carriers, [message("fcm", "t-1"), calm])
     assert outcomes == {n: Accepted("projects/homing-test/messages/1") for n in (1, 2)}
     (sign_in,) = vendors.sent("/token")
     form = dict(httpx.QueryParams(sign_in.body.decode()))
@@ -103,21 +113,21 @@ async def test_fcm_signs_in_once_and_sends_each(
     assert sent["t-2"].json["message"]["android"] == {"priority": "NORMAL", "ttl": "3600s"}
 
 
-async def test_fcm_signs_in_again_when_its_token_is_refused(services: Services, vendors: Vendors) -> None:
+async def test_fcm_signs_in_again_when_its_token_is_refused(carriers: Carriers, vendors: Vendors) -> None:
     vendors.replies["t-1"] = [Reply(401, {"error": {"status": "UNAUTHENTICATED", "message": "expired"}})]
-    assert await services.send([message("fcm", "t-1")], NOW) == {1: Later("fcm: 401 UNAUTHENTICATED: expired")}
-    assert await services.send([message("fcm", "t-1")], NOW) == {1: Accepted("projects/homing-test/messages/1")}
+    assert await send(carriers, [message("fcm", "t-1")]) == {1: Later("fcm: 401 UNAUTHENTICATED: expired")}
+    assert await send(carriers, [message("fcm", "t-1")]) == {1: Accepted("projects/homing-test/messages/1")}
     assert [each.headers["authorization"] for each in vendors.sent("/v1")] == ["Bearer ya29.1", "Bearer ya29.2"]
 
 
-async def test_fcm_waits_when_it_cannot_sign_in(services: Services, vendors: Vendors) -> None:
+async def test_fcm_waits_when_it_cannot_sign_in(carriers: Carriers, vendors: Vendors) -> None:
     vendors.replies["/token"] = [Reply(503, headers={"retry-after": "30"})]
-    assert await services.send([message("fcm", "t-1")], NOW) == {1: Later("fcm: sign-in: 503", 30.0)}
+    assert await send(carriers, [message("fcm", "t-1")]) == {1: Later("fcm: sign-in: 503", 30.0)}
 
 
-async def test_apns_by_http2(services: Services, apple: Vendors, push_settings: tuple[Settings, Secrets]) -> None:
+async def test_apns_by_http2(carriers: Carriers, apple: Vendors, push_settings: tuple[Settings, Secrets]) -> None:
     calm = message("apns", "bb" * 32, 2, urgent=False, collapse=None)
-    outcomes = await services.send([message("apns", "aa" * 32), calm], NOW)
+    outcomes = await send(carriers, [message("apns", "aa" * 32), calm])
     assert outcomes == {n: Accepted("a-1") for n in (1, 2)}
     sent = {each.path: each for each in apple.seen}
     first, second = sent[f"/3/device/{'aa' * 32}"], sent[f"/3/device/{'bb' * 32}"]
@@ -146,7 +156,7 @@ async def test_apns_makes_a_new_token_after_forty_minutes(
 ) -> None:
     settings, at = push_settings[0], [1_900_000_000.0]
     assert settings.push_apns_key is not None
-    service = Apns(
+    carrier = Apns(
         key=settings.push_apns_key,
         key_id="K",
         team_id="T",
@@ -158,25 +168,25 @@ async def test_apns_makes_a_new_token_after_forty_minutes(
     )
     for minutes in (0, 39, 41, 79, 82):
         at[0] = 1_900_000_000.0 + 60 * minutes
-        assert await service.send([message("apns", "aa" * 32)], NOW) == [Accepted("a-1")]
+        assert await send(carrier, [message("apns", "aa" * 32)]) == {1: Accepted("a-1")}
     # A refused token is made anew, but not within twenty minutes: Apple would refuse that, too.
     for minutes in (90, 105, 106):
         at[0] = 1_900_000_000.0 + 60 * minutes
         apple.replies["aa" * 32] = [Reply(403, {"reason": "ExpiredProviderToken"})]
-        assert await service.send([message("apns", "aa" * 32)], NOW) == [Later("apns: 403 ExpiredProviderToken")]
+        assert await send(carrier, [message("apns", "aa" * 32)]) == {1: Later("apns: 403 ExpiredProviderToken")}
     made = []
     for each in apple.seen:
         body = each.headers["authorization"].split(".")[1]
         made.append((json.loads(urlsafe_b64decode(body + "=="))["iat"] - 1_900_000_000) // 60)
     assert made == [0, 0, 41, 41, 82, 82, 82, 106]
-    await service.close()
+    await carrier.close()
 
 
 async def test_a_browser_reads_what_was_pushed_to_it_and_knows_by_whom(
-    services: Services, vendors: Vendors, push_settings: tuple[Settings, Secrets]
+    carriers: Carriers, vendors: Vendors, push_settings: tuple[Settings, Secrets]
 ) -> None:
     browser = Browser(f"{vendors.url}/browser/1")
-    outcomes = await services.send([message("webpush", browser.endpoint, keys=Keys(**browser.keys))], NOW)
+    outcomes = await send(carriers, [message("webpush", browser.endpoint, keys=Keys(**browser.keys))])
     assert outcomes == {1: Accepted(f"{vendors.url}/message/1")}
     (sent,) = vendors.seen
     assert json.loads(browser.read(sent.body)) == {
@@ -196,8 +206,8 @@ async def test_a_browser_reads_what_was_pushed_to_it_and_knows_by_whom(
     scheme, _, parameters = sent.headers["authorization"].partition(" ")
     given = dict(each.strip().split("=", 1) for each in parameters.split(","))
     point = push_settings[1].vapid.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-    assert services.web_push is not None
-    assert (scheme, decode(given["k"]), services.web_push.public_key) == ("vapid", point, given["k"])
+    assert carriers.web_push is not None
+    assert (scheme, decode(given["k"]), carriers.web_push.public_key) == ("vapid", point, given["k"])
     pem = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), decode(given["k"])).public_bytes(
         Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
     )
@@ -206,11 +216,11 @@ async def test_a_browser_reads_what_was_pushed_to_it_and_knows_by_whom(
     assert (token.claims, 0 < left <= 24 * 3600) == ({"aud": vendors.url, "sub": "mailto:ops@example.org"}, True)
 
 
-async def test_expo_takes_a_hundred_at_a_time(services: Services, vendors: Vendors) -> None:
+async def test_expo_takes_a_hundred_at_a_time(carriers: Carriers, vendors: Vendors) -> None:
     vendors.replies["ExpoPushToken[7]"] = [
         Reply(200, {"status": "error", "message": "gone", "details": {"error": "DeviceNotRegistered"}})
     ]
-    outcomes = await services.send([message("expo", f"ExpoPushToken[{n}]", n) for n in range(250)], NOW)
+    outcomes = await send(carriers, [message("expo", f"ExpoPushToken[{n}]", n) for n in range(250)])
     expected: dict[int, Outcome] = {n: Accepted(f"ticket-ExpoPushToken[{n}]", receipt=True) for n in range(250)}
     assert outcomes == {**expected, 7: Gone("expo: DeviceNotRegistered")}
     assert [len(each.json) for each in vendors.sent("/expo/send")] == [100, 100, 50]
@@ -225,12 +235,12 @@ async def test_expo_takes_a_hundred_at_a_time(services: Services, vendors: Vendo
     }
 
 
-async def test_expo_takes_the_tokens_of_one_project_at_a_time(services: Services, vendors: Vendors) -> None:
+async def test_expo_takes_the_tokens_of_one_project_at_a_time(carriers: Carriers, vendors: Vendors) -> None:
     projects = {"@a/one": ["ExpoPushToken[0]", "ExpoPushToken[2]"], "@b/two": ["ExpoPushToken[1]"]}
     vendors.replies["/expo/send"] = [
         Reply(400, {"errors": [{"code": "PUSH_TOO_MANY_EXPERIENCE_IDS", "message": "", "details": projects}]})
     ]
-    outcomes = await services.send([message("expo", f"ExpoPushToken[{n}]", n) for n in range(3)], NOW)
+    outcomes = await send(carriers, [message("expo", f"ExpoPushToken[{n}]", n) for n in range(3)])
     assert outcomes == {n: Accepted(f"ticket-ExpoPushToken[{n}]", receipt=True) for n in range(3)}
     assert [[m["to"] for m in each.json] for each in vendors.seen[1:]] == list(projects.values())
 
@@ -238,9 +248,9 @@ async def test_expo_takes_the_tokens_of_one_project_at_a_time(services: Services
 @pytest.mark.parametrize(
     "reply", [Reply(429, {"errors": [{"code": "TOO_MANY_REQUESTS"}]}), Reply(502, b"<html>"), Reply(200, {"data": []})]
 )
-async def test_what_expo_does_not_take_whole_waits(services: Services, vendors: Vendors, reply: Reply) -> None:
+async def test_what_expo_does_not_take_whole_waits(carriers: Carriers, vendors: Vendors, reply: Reply) -> None:
     vendors.replies["/expo/send"] = [reply]
-    outcomes = await services.send([message("expo", "ExpoPushToken[1]")], NOW)
+    outcomes = await send(carriers, [message("expo", "ExpoPushToken[1]")])
     assert [type(each) for each in outcomes.values()] == [Later]
 
 
@@ -290,18 +300,18 @@ def test_answers_are_understood(read: Callable[[Answer], Outcome], said: Answer,
 
 @pytest.mark.parametrize("provider", ["fcm", "apns", "webpush", "expo"])
 async def test_without_a_service_they_go_to_the_log(provider: Provider) -> None:
-    services = Services(Settings())
-    assert services.providers == []
-    assert await services.send([message(provider, "t")], NOW) == {1: Logged()}
+    carriers = Carriers(Settings())
+    assert carriers.providers == []
+    assert await send(carriers, [message(provider, "t")]) == {1: Logged()}
 
 
 async def test_who_is_not_there_is_asked_later(push_settings: tuple[Settings, Secrets]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         closed = nobody.getsockname()[1]
     url = f"http://127.0.0.1:{closed}"
-    services = Services(msgspec.structs.replace(push_settings[0], push_apns_url=url, push_expo_url=url))
-    outcomes = await services.send([message("apns", "aa" * 32), message("expo", "ExpoPushToken[1]", 2)], NOW)
-    await services.close()
+    carriers = Carriers(msgspec.structs.replace(push_settings[0], push_apns_url=url, push_expo_url=url))
+    outcomes = await send(carriers, [message("apns", "aa" * 32), message("expo", "ExpoPushToken[1]", 2)])
+    await carriers.close()
     assert [type(each) for each in outcomes.values()] == [Later, Later]
 
 
@@ -347,22 +357,22 @@ async def test_a_browser_cannot_send_the_server_inside(
 ) -> None:
     """The same endpoint that is served above, but the settings do not allow it."""
     browser = Browser(f"{vendors.url.replace('127.0.0.1', 'localhost')}/browser/1")
-    services = Services(msgspec.structs.replace(push_settings[0], push_private_endpoints=False))
-    outcomes = await services.send([message("webpush", browser.endpoint, keys=Keys(**browser.keys))], NOW)
-    await services.close()
+    carriers = Carriers(msgspec.structs.replace(push_settings[0], push_private_endpoints=False))
+    outcomes = await send(carriers, [message("webpush", browser.endpoint, keys=Keys(**browser.keys))])
+    await carriers.close()
     assert outcomes == {1: Refused("webpush: the endpoint is not at a public address")}
     assert vendors.seen == []
 
 
-async def test_redirects_are_not_followed_and_long_answers_not_read(services: Services, vendors: Vendors) -> None:
+async def test_redirects_are_not_followed_and_long_answers_not_read(carriers: Carriers, vendors: Vendors) -> None:
     browser = Browser(f"{vendors.url}/browser/1")
     to = message("webpush", browser.endpoint, keys=Keys(**browser.keys))
     vendors.replies["/browser/1"] = [
         Reply(307, headers={"location": f"{vendors.url}/browser/2"}),
         Reply(400, b"x" * 10_000_000),
     ]
-    assert await services.send([to], NOW) == {1: Refused("webpush: 307 ")}
-    assert await services.send([to], NOW) == {1: Refused(f"webpush: 400 {'x' * 200}")}
+    assert await send(carriers, [to]) == {1: Refused("webpush: 307 ")}
+    assert await send(carriers, [to]) == {1: Refused(f"webpush: 400 {'x' * 200}")}
     assert [each.path for each in vendors.seen] == ["/browser/1"] * 2
 
 
@@ -384,4 +394,4 @@ def test_a_mistake_in_the_settings_names_itself(
     push_settings: tuple[Settings, Secrets], changed: dict[str, Any], named: str
 ) -> None:
     with pytest.raises(SettingsError, match=named):
-        Services(msgspec.structs.replace(push_settings[0], **changed))
+        Carriers(msgspec.structs.replace(push_settings[0], **changed))

@@ -1,6 +1,6 @@
-"""The push services that the settings name, opened once a node and used by all of its tenants.
+"""The carriers that the settings name, opened once a node and used by all of its tenants.
 
-A token of a service that the settings do not name goes to the log: one line says what would have been sent, and the
+A token of a carrier that the settings do not name goes to the log: one line says what would have been sent, and the
 delivery is ``logged``, which is not ``sent``.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -19,7 +19,7 @@ from homing.accounts.push_tokens import Provider
 from homing.notify.apns import Apns
 from homing.notify.expo import Expo
 from homing.notify.fcm import Fcm
-from homing.notify.message import Logged, Message, Outcome, PushService
+from homing.notify.message import Carrier, Logged, Message, Outcome, Say
 from homing.notify.webpush import WebPush
 from homing.notify.wire import Client
 from homing.settings import Settings, SettingsError
@@ -28,24 +28,24 @@ log = logging.getLogger("homing.notify")
 
 
 class Log:
-    """What is there where no push service is."""
+    """What is there where no carrier is."""
 
-    async def send(self, messages: Sequence[Message], now: datetime) -> Sequence[Outcome]:  # noqa: ARG002
+    async def send(self, messages: Sequence[Message], now: datetime, say: Say) -> None:  # noqa: ARG002
         for message in messages:
             log.info(
-                "no push service for %s: notification %d (%s) to token %d stays here",
+                "no carrier for %s: notification %d (%s) to token %d stays here",
                 message.provider,
                 message.notification,
                 message.kind,
                 message.token_id,
             )
-        return [Logged() for _ in messages]
+            say(message, Logged())
 
     async def close(self) -> None:
         pass
 
 
-class Services:
+class Carriers:
     """By provider. Made when the node starts, so that a mistake in the settings stops it; nothing connects yet.
 
     Raises SettingsError.
@@ -53,7 +53,7 @@ class Services:
 
     def __init__(self, settings: Settings) -> None:
         self._log = Log()
-        self._by_provider: dict[Provider, PushService] = {}
+        self._by_provider: dict[Provider, Carrier] = {}
         self.expo: Expo | None = None
         self.web_push: WebPush | None = None
         self._open(settings)
@@ -63,27 +63,25 @@ class Services:
         """Those that are configured."""
         return sorted(self._by_provider)
 
-    async def send(self, messages: Sequence[Message], now: datetime) -> Mapping[int, Outcome]:
-        """Every message to its device, the services side by side; outcomes by delivery."""
+    async def send(self, messages: Sequence[Message], now: datetime, outcomes: dict[int, Outcome]) -> None:
+        """Every message to its device, the carriers side by side. ``outcomes``, by delivery, has what is known, also
+        where this is cancelled."""
         groups: dict[Provider, list[Message]] = {}
         for message in messages:
             groups.setdefault(message.provider, []).append(message)
-        outcomes: dict[int, Outcome] = {}
+
+        def say(message: Message, outcome: Outcome) -> None:
+            outcomes[message.delivery] = outcome
+
         async with asyncio.TaskGroup() as tasks:
-            sending = {
-                provider: tasks.create_task(self._service(provider).send(group, now))
-                for provider, group in groups.items()
-            }
-        for provider, group in groups.items():
-            found = sending[provider].result()
-            outcomes |= {message.delivery: outcome for message, outcome in zip(group, found, strict=True)}
-        return outcomes
+            for provider, group in groups.items():
+                tasks.create_task(self._carrier(provider).send(group, now, say))
 
     async def close(self) -> None:
-        for service in self._by_provider.values():
-            await service.close()
+        for carrier in self._by_provider.values():
+            await carrier.close()
 
-    def _service(self, provider: Provider) -> PushService:
+    def _carrier(self, provider: Provider) -> Carrier:
         return self._by_provider.get(provider, self._log)
 
     def _open(self, settings: Settings) -> None:
