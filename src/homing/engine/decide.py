@@ -178,11 +178,14 @@ def _decide_change(
                 base, others = None, True
         elif need is not None:
             base, others = None, True
-    if item.action == "delete":
-        if others and table.declared.merge.default.kind not in ("client_wins", "last_write_wins"):
-            return Conflict("version_conflict", tuple(sorted(theirs)), base)
-        return Delete()
     assert work.edited_at is not None
+    if item.action == "delete":
+        kind = table.declared.merge.default.kind
+        if others and kind not in ("client_wins", "last_write_wins"):
+            return Conflict("version_conflict", tuple(sorted(theirs)), base)
+        if kind == "last_write_wins" and any(work.edited_at <= each.edited_at for each in theirs.values()):
+            return Nothing(merged=True, base=base)  # somebody edited the row later: it stays
+        return Delete()
     if table.declared.merge.whole and others:
         differing = tuple(n for n, v in edit.values.items() if not _alike(table.columns[n], v, server.get(n)))
         return Conflict("version_conflict", differing, base) if differing else Nothing(base=base)

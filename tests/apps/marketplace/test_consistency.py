@@ -157,3 +157,25 @@ def test_a_note_on_a_saved_job_is_the_last_one_written(market: Market) -> None:
         for who in order:
             push(phones[who], update("saved_job", row, 1, note=f"by {who}"), made[who], off[who])
         assert market.value("SELECT note FROM marketplace.saved_jobs WHERE id = %s", row) == "by b"
+
+
+def test_a_delete_is_a_write_too(market: Market) -> None:
+    """The last write wins, whichever it is: a row that somebody edited later than it was deleted elsewhere stays."""
+    office = market.person("OWNER")
+    phone, other = office, market.signed_in(office)
+    for when, (clock_of_a, clock_of_b) in product(WHEN, product(CLOCKS, CLOCKS)):
+        entity = f"{when} {clock_of_a} {clock_of_b}"
+        market.execute(
+            "INSERT INTO marketplace.offline_cache_metadata (entity, max_rows, max_age_seconds) VALUES (%s, 1, 1)",
+            entity,
+        )
+        edit = update("offline_cache_metadata", entity, 1, max_rows=2)
+        assert push(other, edit, EDITED, CLOCKS[clock_of_b])["status"] == "ok"
+        gone = {"resource_type": "offline_cache_metadata", "action": "delete", "payload": {"id": entity}}
+        result = push(phone, {**gone, "client_version": 1}, WHEN[when], CLOCKS[clock_of_a])
+        assert result["status"] == "ok"
+        left = market.rows("SELECT max_rows FROM marketplace.offline_cache_metadata WHERE entity = %s", entity)
+        assert left == ([] if when == "newer" else [(2,)]), entity
+        assert (result["server_version"], result.get("merged", False)) == (
+            (result["server_version"], False) if when == "newer" else (2, True)
+        )

@@ -256,6 +256,22 @@ def test_rights_that_change_on_the_way_end_the_load_and_the_pull_takes_over(cast
     assert ("job", cast.jobs[0]) not in phone.rows
 
 
+def test_what_is_made_while_a_phone_loads_comes_with_the_pull_and_not_before(cast: Cast, new_person: SignIn) -> None:
+    """A pull takes away what somebody may not see any more, of what it knows was there when the load began."""
+    dora = new_person(f"dora-{uuid4().hex[:8]}", device_id=f"dora-{uuid4().hex[:8]}")
+    saved = made(cast.fay, item("saved_job", "create", job_id=made(dora, item("job", "create", title="Dora's"))))
+    phone = Phone(cast.fay)
+    data = load(cast.fay, limit=5)
+    phone.take(data)
+    profile = made(dora, item("profile", "create", name="Dora"))
+    data = load(cast.fay, after=data["next"])
+    phone.take(data)
+    assert ("profile", profile) not in phone.rows
+    push(cast.fay, item("saved_job", "delete", id=saved))
+    phone.pull(data["next_token"])
+    assert phone.equals_the_server()
+
+
 def test_whatever_is_written_meanwhile_nothing_is_lost(cast: Cast, kept: Any) -> None:
     """Both people write while Fay's phone loads in pieces, and leaves off where it likes. Then it pulls."""
     chance = random.Random(4)
