@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import hmac
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
 
 import msgspec
@@ -170,10 +170,19 @@ async def read_page(
 ) -> list[Enrollment]:
     """Tokens, the newest first, at most ``limit``, from behind ``after`` (created_at, id)."""
     created_at, last = after or (None, None)
-    params = {"after_at": created_at, "after_id": last, "limit": limit, "created_by": created_by, "state": state}
-    query = load(__package__, "list_enrollments" if created_by is None else "list_enrollments_of_creator")
-    async with db.connection() as conn, conn.cursor(row_factory=class_row(Enrollment)) as cursor:
-        return await (await cursor.execute(query, params)).fetchall()
+    params = {"after_at": created_at, "after_id": last, "limit": limit, "state": state}
+    if created_by is None:
+        return await _list(db, "list_enrollments", params | {"id": None})
+    return await _list(db, "list_enrollments_of_creator", params | {"created_by": created_by})
+
+
+async def read_one(db: Database, enrollment_id: UUID) -> Enrollment:
+    """Raises Problem("not_found")."""
+    params = {"after_at": None, "after_id": None, "limit": 1, "state": None, "id": enrollment_id}
+    found = await _list(db, "list_enrollments", params)
+    if not found:
+        raise Problem("not_found")
+    return found[0]
 
 
 async def cancel(db: Database, enrollment_id: UUID, *, by: Caller) -> None:
@@ -254,3 +263,8 @@ async def _check_room(conn: Connection, by: Caller, count: int, open_max: int) -
             retry_after=60,
             limit=open_max,
         )
+
+
+async def _list(db: Database, query: str, params: Mapping[str, Any]) -> list[Enrollment]:
+    async with db.connection() as conn, conn.cursor(row_factory=class_row(Enrollment)) as cursor:
+        return await (await cursor.execute(load(__package__, query), params)).fetchall()

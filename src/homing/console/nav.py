@@ -33,6 +33,7 @@ SECTIONS = (
         (
             Entry("Conflicts", "/console/conflicts", "git-merge", key="c"),
             Entry("Devices", "/console/devices", "smartphone", key="d"),
+            Entry("Enrolment", "/console/enrolments", "qr-code", key="e"),
             Entry("Batches", "/console/batches", "package", key="b"),
             Entry("Quarantine", "/console/quarantine", "ban", key="q"),
         ),

@@ -98,8 +98,8 @@ class NewSheet(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 async def post_enrollment(request: Asked, tenant: Tenant, caller: Caller) -> CreatedEnrollment:
     """Make a token for one phone."""
     given = await read(request, NewEnrollment)
-    made = (await _make(tenant, caller, [given], given.expires_in))[0]
-    invitation = _invitation(tenant, request, made.token)
+    made = (await make(tenant, caller, [given], given.expires_in))[0]
+    invitation = invitation_of(tenant, request, made.token)
     assert made.token.secret is not None
     ticket = enrolment_qr.write_ticket(tenant.keys.access, made.token, maker=caller.user_id, now=tenant.clock())
     address = f"{invitation.url}/api/v1/enrollments/{made.id}"
@@ -126,8 +126,10 @@ async def post_enrollment(request: Asked, tenant: Tenant, caller: Caller) -> Cre
 async def post_sheet(request: Asked, tenant: Tenant, caller: Caller) -> Response[bytes]:
     """Make tokens for many people, as a page to print and cut up."""
     given = await read(request, NewSheet)
-    made = await _make(tenant, caller, given.people, given.expires_in)
-    cards = [Card(each.username, each.role, each.expires_at, _invitation(tenant, request, each.token)) for each in made]
+    made = await make(tenant, caller, given.people, given.expires_in)
+    cards = [
+        Card(each.username, each.role, each.expires_at, invitation_of(tenant, request, each.token)) for each in made
+    ]
     page = enrolment_sheet.html(cards, title=given.title or f"Enrolment, {tenant.name}")
     headers = {"content-security-policy": enrolment_sheet.policy()}
     return Response(page.encode(), media_type="text/html", headers=headers)
@@ -244,7 +246,8 @@ async def get_qr_png(request: Asked, tenant: Tenant, caller: Caller, token: str,
     return Response(enrolment_qr.png(invitation), media_type="image/png")
 
 
-async def _make(tenant: Tenant, caller: Caller, people: list[Any], expires_in: int | None) -> list[Made]:
+async def make(tenant: Tenant, caller: Caller, people: list[Any], expires_in: int | None) -> list[Made]:
+    """Tokens for ``people``, as the tenant is set. Raises Problem: invalid_envelope, already_exists, rate_limited."""
     return await enrolment.make(
         tenant.database,
         people,
@@ -266,10 +269,11 @@ async def _drawn(request: Asked, tenant: Tenant, caller: Caller, token: str, tic
         raise Problem("invalid_link")
     if not await enrolment.is_pending(tenant.database, enrollment_id, created_by=caller.user_id):
         raise Problem("enrollment_gone")
-    return _invitation(tenant, request, found)
+    return invitation_of(tenant, request, found)
 
 
-def _invitation(tenant: Tenant, request: Asked, token: Token) -> Invitation:
+def invitation_of(tenant: Tenant, request: Asked, token: Token) -> Invitation:
+    """What the QR code says."""
     url = (tenant.settings.base_url or str(request.base_url)).rstrip("/")
     return Invitation(url=url, tenant=tenant.name, token=token, fingerprint=next(iter(tenant.keys.identities)))
 
