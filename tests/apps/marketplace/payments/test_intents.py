@@ -234,6 +234,24 @@ def test_what_stripe_does_not_take(
     assert (ok(again)["status"], payments_of(url, agreed)[-1][0]) == ("requires_payment", "requires_payment")
 
 
+def test_what_is_paid_for_stays(agreed: Agreed, url: str, owner_person: Callable[[], Any]) -> None:
+    """Nobody deletes a job, a proposal or a person that a payment names: the trail of money has no holes."""
+    ok(agreed.client.http.post(INTENT, json=agreed.ask()))
+    office = owner_person()
+    for kind, row in (("job", agreed.job), ("proposal", agreed.proposal)):
+        gone = {
+            "resource_type": f"marketplace.{kind}",
+            "action": "delete",
+            "payload": {"id": row},
+            "base": {"none": True},
+        }
+        (result,) = ok(office.http.post("/api/v1/mobile/sync/push", json={"items": [gone]}))["results"]
+        assert (result["status"], result["code"]) == ("error", "still_referenced"), result
+    for person in (agreed.client, agreed.freelancer):
+        assert refused(office.http.delete(f"/api/v1/users/{person.id}")) == (409, "state_conflict")
+    assert len(payments_of(url, agreed)) == 1
+
+
 def test_who_sees_which_payments(agreed: Agreed, url: str, new_person: SignIn, owner_person: Callable[[], Any]) -> None:
     made = [ok(agreed.client.http.post(INTENT, json=agreed.ask()))]
     made[0].pop("client_secret")
