@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import httpx
+import msgspec
 import pytest
 
 from homing.accounts import cookies
 from homing.server.app import create_app
 from homing.server.routing import PUBLIC, routes_of
+from homing.settings import Settings
 from tests.fixtures.accounts import PASSWORD, create_user, login
 from tests.fixtures.server import Server
 
@@ -250,3 +252,17 @@ def test_files_are_kept_by_their_content(server: Server) -> None:
         assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
     for wrong in ("x/console.css/../../__init__.py", "x/%2e%2e/__init__.py", "x/nothing.css", "x/"):
         assert httpx.get(f"{server.url}/console/static/{wrong}").status_code in (303, 404)
+
+
+def test_over_https_the_cookie_is_bound_to_the_host(settings: Settings, servers: Callable[[Settings], Server]) -> None:
+    behind = servers(msgspec.structs.replace(settings, base_url="https://office.example.org"))
+    with httpx.Client(base_url=f"{behind.url}/console", headers={"origin": behind.url}) as client:
+        flags = enter(client).headers["set-cookie"]
+        assert flags.startswith(f"{cookies.NAME_SECURE}=")
+        assert "; secure" in flags.lower()
+        assert "; path=/;" in flags.lower()
+        assert "domain" not in flags.lower()
+        value = flags.partition(";")[0].partition("=")[2]
+    for name, status in ((cookies.NAME, 303), (cookies.NAME_SECURE, 200)):
+        answer = httpx.get(f"{behind.url}/console/users", headers={"cookie": f"{name}={value}"})
+        assert answer.status_code == status, name

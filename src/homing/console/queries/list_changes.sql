@@ -10,6 +10,6 @@ FROM (SELECT c.table_id, c.row_id, c.version, c.action, c.changes, c.actor, c.de
         AND c.actor = %(actor)s::text  -- when actor
         AND (c.at, c.table_id, c.row_id, c.version) < (%(after_at)s::timestamptz, %(after_table)s::int, %(after_row)s::text, %(after_version)s::int)  -- when after
       ORDER BY c.at DESC, c.table_id DESC, c.row_id DESC, c.version DESC LIMIT %(limit)s) h
-LEFT JOIN homing.users u ON u.id::text = h.actor
+LEFT JOIN homing.users u ON u.id = CASE WHEN h.actor ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN h.actor::uuid END
 LEFT JOIN homing.mobile_devices d ON d.id = h.device_id
 ORDER BY h.at DESC, h.table_id DESC, h.row_id DESC, h.version DESC
