@@ -96,6 +96,42 @@ def test_jobs_are_found_by_words_skills_and_budget(client: Person, freelancer: P
         assert titles(freelancer, f"{API}/jobs", **params) == found, params
 
 
+def test_what_many_jobs_have_is_found_page_by_page_as_what_few_have(
+    client: Person, freelancer: Person, settings: Any
+) -> None:
+    """Among the newest, or by the index: the pages are the same jobs in the same order."""
+    with psycopg.connect(settings.database_url, autocommit=True) as conn:
+        conn.execute(
+            """INSERT INTO marketplace.jobs (client_id, title, description, skills, budget_max_cents, status)
+               SELECT %s, 'Job ' || n, CASE WHEN n %% 3 = 0 THEN 'A rare bird' ELSE 'An assistant' END,
+                      CASE WHEN n %% 50 = 0 THEN ARRAY['Falconry'] ELSE ARRAY['Excel'] END, n,
+                      CASE WHEN n %% 7 = 0 THEN 'draft' ELSE 'open' END::marketplace.job_status
+               FROM generate_series(1, 300) n""",
+            [client.id],
+        )
+    found = {}
+    for params in (
+        {"q": "assistant"},
+        {"q": "birds"},
+        {"skills": "excel"},
+        {"skills": "falconry"},
+        {"q": "assistant", "skills": "EXCEL", "budget_min": 100},
+        {"q": "-assistant"},
+    ):
+        for limit in (7, 20, 500):
+            jobs: list[Any] = []
+            after: dict[str, str] = {}
+            while True:
+                page = ok(freelancer.http.get(f"{API}/jobs", params={**params, **after, "limit": limit}))
+                jobs += [(row["created_at"], row["id"]) for row in page["items"]]
+                if page["next"] is None:
+                    break
+                after = {"after": page["next"]}
+            assert jobs == sorted(set(jobs), reverse=True)
+            assert found.setdefault(str(params), jobs) == jobs, (params, limit)
+    assert [len(jobs) for jobs in found.values()] == [172, 86, 252, 6, 113, 86]
+
+
 def test_a_phone_gets_the_condensed_form(client: Person, freelancer: Person) -> None:
     ok(client.http.put(f"{API}/profile", json={"name": "Cleo & Co", "kind": "client", "bio": "We " + "grow " * 100}))
     skills = [f"Skill {n}" for n in range(8)]
