@@ -342,7 +342,7 @@ async def test_a_receipt_that_never_comes_is_not_asked_for_for_ever(scene: Scene
     assert 20 <= len(scene.vendors.sent("/expo/getReceipts")) <= 25
 
 
-def job_of(scene: Scene) -> Worker[Any]:
+def job_of(scene: Scene, note: Callable[..., None] = lambda *_: None) -> Worker[Any]:
     class Held:
         """What the task takes of a tenant."""
 
@@ -357,7 +357,21 @@ def job_of(scene: Scene) -> Worker[Any]:
             return scene.now
 
     run: Callable[[Any, Any], Awaitable[object]] = NOTIFY.run
-    return Worker(owner=scene.db, tasks=[Task(name=NOTIFY.name, run=run)], context=Held(), clock=lambda: scene.now)
+    return Worker(
+        owner=scene.db, tasks=[Task(name=NOTIFY.name, run=run)], context=Held(), clock=lambda: scene.now, note=note
+    )
+
+
+async def test_one_job_does_what_many_would(scene: Scene) -> None:
+    ann = await scene.person("ann")
+    await scene.device(ann, "fcm:ann", "android")
+    for job in range(20):
+        await scene.tell(ann, job=job)
+    tries: list[str] = []
+    await job_of(scene, lambda _, outcome, __: tries.append(outcome)).drain()
+    assert len(scene.vendors.sent("/v1")) == 20
+    assert (set(tries), len(tries) <= 2) == ({"done"}, True)  # two workers of one process may begin at once
+    assert await scene.rows("SELECT task_name FROM procrastinate.procrastinate_jobs WHERE scheduled_at IS NULL") == []
 
 
 async def test_a_job_that_gave_up_says_so(scene: Scene) -> None:

@@ -4,8 +4,8 @@ A job is a row, enqueued in the transaction that causes it, so it is there if an
 Workers take it, at least once; ``Job.once`` makes its effect happen once. The queue is Procrastinate's.
 """
 
-from homing.jobs.defer import defer
+from homing.jobs.defer import absorb, defer
 from homing.jobs.install import install
 from homing.jobs.task import HopelessError, Job, Task
 
-__all__ = ["HopelessError", "Job", "Task", "defer", "install"]
+__all__ = ["HopelessError", "Job", "Task", "absorb", "defer", "install"]

@@ -21,3 +21,13 @@ async def defer(conn: Connection, task: str, *, key: str | None = None, at: date
     params = {"task": task, "args": msgspec.json.encode(args).decode(), "key": key, "at": at}
     ((job_id,),) = await fetch_all(conn, load(__package__, "defer_job"), params)
     return int(job_id)
+
+
+async def absorb(conn: Connection, task: str) -> int:
+    """Remove jobs of ``task`` that wait for nothing but a worker, because the caller, a job of it, is about to do
+    what they would do; how many. ``conn`` is the owner's, outside of a transaction.
+
+    What their transactions wrote can be seen by every statement after this one, and not before it.
+    """
+    ((absorbed,),) = await fetch_all(conn, load(__package__, "absorb_jobs"), {"task": task})
+    return int(absorbed)

@@ -5,7 +5,8 @@ some of them, sends them outside of any transaction, and writes down what became
 they are due to when this worker would be given up (``TAKEN_SECONDS``), so nobody else sends them meanwhile, and if it
 dies they are due again: then, and only then, one may be sent twice, and the carrier's collapse key hides that.
 
-One worker that finds much to do goes on as long as there is any; the jobs of those notifications find nothing.
+One worker that finds much to do goes on as long as there is any, and takes the jobs of those notifications out of the
+queue.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import msgspec
 
 from homing.accounts.presence import NODE_SECONDS_MAX
 from homing.accounts.push_tokens import Keys
-from homing.jobs import defer
+from homing.jobs import absorb, defer
 from homing.notify.carriers import Carriers
 from homing.notify.message import Accepted, Gone, Later, Logged, Message, Outcome, Refused
 from homing.notify.notify import TASK
@@ -96,8 +97,10 @@ async def deliver(owner: Database, carriers: Carriers, *, now: datetime, seconds
 
 
 async def hand_out(owner: Database, *, now: datetime) -> int:
-    """Make deliveries of what waits; how many notifications that was."""
-    async with owner.transaction() as conn:
+    """Make deliveries of what waits; how many notifications that was. Their jobs need not run any more: should this one
+    die, it is tried again."""
+    async with owner.connection() as conn:  # each statement is a transaction
+        await absorb(conn, TASK)
         ((notifications, _),) = await fetch_all(conn, load(__package__, "hand_out"), {"most": HANDED_MAX, "now": now})
     return int(notifications)
 
@@ -111,7 +114,7 @@ async def take(owner: Database, *, now: datetime) -> tuple[list[Message], Counte
         "held_until": now + timedelta(seconds=HELD_SECONDS),
         "alive": NODE_SECONDS_MAX,
     }
-    async with owner.transaction() as conn:
+    async with owner.connection() as conn:
         rows = await fetch_all(conn, load(__package__, "take_deliveries"), params)
     messages = [
         Message(
@@ -168,7 +171,7 @@ async def settle(
         "provider_ids": [each.provider_id for each in settled],
         "receipts": [each.receipt_at for each in settled],
     }
-    async with owner.transaction() as conn:
+    async with owner.connection() as conn:
         await execute(conn, load(__package__, "settle_deliveries"), params)
     dead = [(m.token_id, outcome) for m in messages if isinstance(outcome := outcomes[m.delivery], Gone)]
     await bury(owner, dead, now=now)
@@ -209,7 +212,7 @@ def _decide(message: Message, outcome: Outcome, *, now: datetime) -> _Settled:
 
 async def go_on(owner: Database, *, now: datetime, receipts: bool = False) -> None:
     """Jobs for what is due later. Of those for one moment there is one."""
-    async with owner.transaction() as conn:
+    async with owner.connection() as conn:
         row = await fetch_one(conn, load(__package__, "find_next"))
         if row is not None and row[0] is not None:
             await defer(conn, TASK, key=TASK, at=on_grid(max(row[0], now)))
