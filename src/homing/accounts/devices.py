@@ -15,6 +15,7 @@ from homing.accounts import device_events, fingerprints, push_tokens, sessions, 
 from homing.accounts.trust import Reason
 from homing.engine.caller import Caller
 from homing.postgres.database import Database
+from homing.postgres.lines import load_with
 from homing.postgres.sql import Connection, execute, load
 from homing.protocol.errors import Problem
 from homing.protocol.limits import DEFAULT_LIMITS
@@ -233,20 +234,21 @@ async def read_page(
 
     ``app_version``: how it begins; ``unseen_since``: those that did not call since then, or never.
     """
-    created_at, device_id = after or (None, None)
-    params = {
-        "after_at": created_at,
-        "after_id": device_id,
-        "limit": limit,
+    wanted: dict[str, Any] = {
         "status": status,
         "user": user_id,
         "q": q,
         "app_version": app_version,
         "trust_below": trust_below,
         "unseen_since": unseen_since,
+        "after": after,
     }
+    params = {name: value for name, value in wanted.items() if value is not None}
+    query = load_with(__package__, "list_devices", frozenset(params))
+    if after is not None:
+        params |= {"after_at": after[0], "after_id": after[1]}
     async with db.connection() as conn, conn.cursor(row_factory=dict_row) as cursor:
-        rows = await (await cursor.execute(load(__package__, "list_devices"), params)).fetchall()
+        rows = await (await cursor.execute(query, {**params, "limit": limit})).fetchall()
     return msgspec.convert(rows, list[Device])
 
 

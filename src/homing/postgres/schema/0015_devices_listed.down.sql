@@ -1,0 +1,1 @@
+DROP INDEX homing.mobile_devices_listed;
