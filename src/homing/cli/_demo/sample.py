@@ -1,4 +1,4 @@
-"""The sample data of ``homing demo``, and five things to try with it."""
+"""The sample data of ``homing demo``, and things to try with it."""
 
 from __future__ import annotations
 
