@@ -28,7 +28,8 @@ from homing.engine.caller import Claims
 from homing.engine.engine import Engine
 from homing.engine.first import FirstLoad
 from homing.engine.tables import BoundTable
-from homing.postgres.sql import Connection, fetch_all, fetch_one, load
+from homing.notify import preferences
+from homing.postgres.sql import Connection, fetch_all, load
 from homing.protocol.errors import Problem
 from homing.protocol.messages import PullRequest
 
@@ -84,13 +85,9 @@ class Place(msgspec.Struct, array_like=True, frozen=True):
     cut: tuple[int, ...]
 
 
-class Preferences(msgspec.Struct, frozen=True):
+class Preferences(preferences.Preferences, frozen=True, kw_only=True):
     """Spec 4's switches, and what the app keeps of its own (``mobile``)."""
 
-    jobMatches: bool  # noqa: N815 - as the specification spells it
-    proposalUpdates: bool  # noqa: N815
-    paymentAlerts: bool  # noqa: N815
-    marketing: bool
     mobile: dict[str, Any]
 
 
@@ -159,8 +156,7 @@ async def is_current(engine: Engine, claims: Claims, etag: str) -> bool:
 async def send(loading: Loading, *, limit: int | None) -> AsyncIterator[bytes]:
     """The answer's JSON in pieces, with ``limit`` rows at most."""
     engine, claims, place = loading.engine, loading.claims, loading.place
-    preferences = await read_preferences(engine, claims.user_id)
-    yield b'{"userPreferences":%b' % msgspec.json.encode(preferences)
+    yield b'{"userPreferences":%b' % msgspec.json.encode(await read_preferences(engine, claims.user_id))
     left, step = limit, ROWS_AT_FIRST
     current = True
     kept: dict[str, int] | None = None
@@ -217,9 +213,9 @@ async def estimate(loading: Loading) -> Estimate:
 
 async def read_preferences(engine: Engine, user: UUID) -> Preferences:
     """Somebody's preferences; the defaults where they never chose."""
-    async with engine.database.connection() as conn:
-        row = await fetch_one(conn, load(__package__, "read_preferences"), {"user": user})
-    return Preferences(*row) if row is not None else Preferences(True, True, True, False, {})
+    switches = await preferences.read(engine.database, user)
+    mobile = await preferences.read_mobile(engine.database, user)
+    return Preferences(**msgspec.structs.asdict(switches), mobile=mobile)
 
 
 async def _read(

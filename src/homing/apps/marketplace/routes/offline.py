@@ -23,6 +23,8 @@ from homing.server.tenant import Tenant
 ROWS_MAX = 5000
 """Rows of one answer that a client may ask for; without a limit they are all in one."""
 NOT_MODIFIED = 304
+ETAGS_MAX = 4
+"""Versions that a request may ask about: each may cost a pull. A phone has one."""
 
 Rows = Annotated[
     int | None,
@@ -52,7 +54,7 @@ async def get_initial_data(
     loading = await offline.start(tenant.engine, claims, after)
     if estimate:
         return RawJson(msgspec.json.encode(await offline.estimate(loading)))
-    for etag in request.headers.get("If-None-Match", "").split(","):
+    for etag in request.headers.get("If-None-Match", "").split(",")[:ETAGS_MAX]:
         if etag.strip() and await offline.is_current(tenant.engine, claims, etag.strip()):
             return RawJson(b"", status=NOT_MODIFIED, headers=[(b"etag", etag.strip().encode())])
     headers = [] if loading.etag is None else [(b"etag", loading.etag.encode())]
