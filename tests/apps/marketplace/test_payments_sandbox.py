@@ -125,7 +125,8 @@ def test_a_payment_begun_in_the_sandbox_is_not_paid_with_money(
     server: Server, settings: Settings, agreed: Agreed, tmp_path: Path
 ) -> None:
     """Stripe was set up since: the old payment is canceled, and another is asked for there."""
-    old = ok(agreed.client.http.post(INTENT, json=agreed.ask(), headers={"Idempotency-Key": str(uuid4())}))
+    key = {"Idempotency-Key": str(uuid4())}
+    old = ok(agreed.client.http.post(INTENT, json=agreed.ask(), headers=key))
     for name in ("key", "webhook"):
         (tmp_path / name).write_text("sk_test_homing")
     server.tenant.settings = Settings(
@@ -134,6 +135,8 @@ def test_a_payment_begun_in_the_sandbox_is_not_paid_with_money(
         stripe_webhook_secret_file=tmp_path / "webhook",
         stripe_api_base="http://127.0.0.1:9",  # nobody listens: what counts here happens before
     )
+    again = ok(agreed.client.http.post(INTENT, json=agreed.ask(), headers=key))
+    assert (again["id"], again["status"], again["client_secret"]) == (old["id"], "canceled", None)
     assert refused(agreed.client.http.post(INTENT, json=agreed.ask())) == (503, "unavailable")
     shown = ok(agreed.client.http.get(f"{API}/payments"))["items"]
     assert [(each["gateway"], each["status"]) for each in shown] == [("stripe", "created"), ("sandbox", "canceled")]

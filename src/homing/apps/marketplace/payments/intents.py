@@ -94,9 +94,11 @@ async def _write_down(
         params = {"client": caller.user_id, "key": asked.idempotency_key}
         before = await fetch_one(conn, load(__package__, "find_request"), params)
         if before is not None:
-            payment, hash_before = before
+            payment, hash_before, through = before
             if bytes(hash_before) != body_hash:
                 raise Problem("reused_with_other_body")
+            if through != gateway.name:
+                await _leave(conn, payment, gateway, now=tenant.clock())
             return UUID(str(payment))
     payment = await _current(conn, gateway, agreed, tenant=tenant)
     params = {
@@ -142,8 +144,7 @@ async def _current(conn: Connection, gateway: Gateway, agreed: Agreement, *, ten
             raise Problem("state_conflict", "It is paid already.", payment_id=str(payment))
         if through == gateway.name:
             return UUID(str(payment))
-        # Begun with another gateway, which nobody can be sent to any more.
-        await advance(conn, payment, "canceled", error=f"The gateway is {gateway.name} now.", now=tenant.clock())
+        await _leave(conn, payment, gateway, now=tenant.clock())
     params = {
         "proposal": agreed.proposal,
         "client": agreed.client,
@@ -155,6 +156,11 @@ async def _current(conn: Connection, gateway: Gateway, agreed: Agreement, *, ten
     row = await fetch_one(conn, load(__package__, "insert_payment"), params)
     assert row is not None
     return UUID(str(row[0]))
+
+
+async def _leave(conn: Connection, payment: UUID, gateway: Gateway, *, now: datetime) -> None:
+    """Cancel what was begun with another gateway, to which nobody can be sent any more; what is settled stays so."""
+    await advance(conn, payment, "canceled", error=f"The gateway is {gateway.name} now.", now=now)
 
 
 async def _note(
