@@ -126,7 +126,11 @@ def test_a_poison_item_is_repaired_and_another_discarded(browser_page: Page, ser
 
 def test_a_device_is_suspended_readmitted_and_wiped(browser_page: Page, server: Server, yard: Field) -> None:
     page = browser_page
-    carl = yard.worker("carl", name="Carl")
+    team = yard.team("East")
+    meter = yard.meter("e-1", team)
+    carl = yard.worker("carl", name="Carl", team=team)
+    assert carl.sync().pulled.rows == 0, "it has everything"
+    everything = sum(carl.replica.status().rows.values())
     device = yard.device("carl")
     times = [f"2026-01-01T0{hour}:00:00Z" for hour in range(5)]
     metrics = [{"name": "battery", "value": 90 - 7 * n, "timestamp": at} for n, at in enumerate(times)]
@@ -139,6 +143,14 @@ def test_a_device_is_suspended_readmitted_and_wiped(browser_page: Page, server: 
     sign_in_to(page, server)
     page.goto(f"{server.url}/console/devices/{device['id']}")
     expect(page.get_by_text("Storage free")).to_be_visible()
+    page.get_by_role("button", name="Resync").click()
+    check_page(page)
+    page.get_by_role("dialog").get_by_role("button", name="Require a resync").click()
+    expect(page.get_by_role("status").first).to_contain_text("It starts again with its next pull")
+    carl.replica.update("meter", meter, reading=77)
+    again = carl.sync().pulled
+    assert (again.resyncs, again.rows) == (1, everything)
+    assert float(yard.call("GET", f"/meters/{meter}")["reading"]) == 77, "the outbox was kept"
     page.get_by_role("button", name="Suspend").first.click()
     page.get_by_role("dialog").get_by_label("Reason").fill(XSS)
     check_page(page)
@@ -148,6 +160,8 @@ def test_a_device_is_suspended_readmitted_and_wiped(browser_page: Page, server: 
     page.get_by_role("button", name="Readmit").first.click()
     page.get_by_role("dialog").get_by_role("button", name="Readmit").click()
     expect(page.get_by_role("status").first).to_contain_text("Readmitted")
+    carl.sync()  # may start again once more: an order counts for the whole of its second
+    assert carl.sync().pulled.resyncs == 0
     page.get_by_role("button", name="Revoke and wipe").first.click()
     page.get_by_label("Type the device’s name to confirm").fill("another")
     page.get_by_role("dialog").get_by_role("button", name="Revoke and wipe").click()

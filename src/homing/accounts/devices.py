@@ -63,11 +63,13 @@ class RegisteredDevice(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class DeviceChange(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """``PATCH /mobile/devices/{id}``. ``trust_reset`` forgets why the device was distrusted."""
+    """``PATCH /mobile/devices/{id}``. ``trust_reset`` forgets why the device was distrusted; ``resync`` makes it start
+    again with its next pull, its outbox kept."""
 
     status: Status | None = None
     reason: Annotated[str, Meta(max_length=1000)] | None = None
     trust_reset: bool = False
+    resync: bool = False
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True):
@@ -258,8 +260,8 @@ async def change(db: Database, device_id: UUID, wanted: DeviceChange, *, by: Cal
     Takes the device's row lock, which every push holds while it runs: what was being applied is applied, what comes
     later meets the new status. Raises Problem: not_found, invalid_envelope, unavailable (a push took too long).
     """
-    if wanted.status is None and not wanted.trust_reset:
-        raise Problem("invalid_envelope", "status or trust_reset is needed")
+    if wanted.status is None and not wanted.trust_reset and not wanted.resync:
+        raise Problem("invalid_envelope", "status, trust_reset or resync is needed")
     async with db.transaction(actor=str(by.user_id)) as conn:
         async with conn.cursor(row_factory=class_row(_Locked)) as cursor:
             device = await (await cursor.execute(load(__package__, "lock_device"), {"id": device_id})).fetchone()
@@ -277,6 +279,8 @@ async def change(db: Database, device_id: UUID, wanted: DeviceChange, *, by: Cal
             )
         if wanted.status == "revoked":
             await sessions.end_all_of_device(conn, device_name=device.device_id, reason="device revoked", now=now)
+        if wanted.resync:
+            await execute(conn, load(__package__, "order_resync"), {"id": device_id, "now": now})
         if wanted.trust_reset:
             await trust.reset(conn, device_id=device_id, by=by.user_id, note=wanted.reason or "", now=now)
         return await read(conn, device_id)

@@ -89,15 +89,15 @@ async def find(
     """A page of batches, newest first."""
     params = {
         "status": status,
-        "device": device,
         "held": held,
-        "batch": None,
+        **({"batch": None} if device is None else {"device": device}),
         "after_at": after[0] if after else None,
         "after_id": after[1] if after else None,
         "limit": limit,
     }
+    name = "list_batches" if device is None else "list_device_batches"
     async with engine.database.connection() as conn:
-        rows = await (await conn.execute(load(__package__, "list_batches"), params)).fetchall()
+        rows = await (await conn.execute(load(__package__, name), params)).fetchall()
     return [BatchSummary(**_batch(row)) for row in rows]
 
 
@@ -105,7 +105,6 @@ async def show(engine: Engine, batch: UUID) -> BatchDetail:
     """One batch with its items and results. Raises Problem("not_found")."""
     params = {
         "status": None,
-        "device": None,
         "held": None,
         "batch": batch,
         "after_at": None,

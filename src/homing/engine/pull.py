@@ -259,6 +259,11 @@ def check_token(token: Token, info: Info, here: Snapshot) -> None:
     """Whether the token can be compared with ``here``. Raises Problem("resync_required") with the reason."""
     if token.since is None and token.until is None:
         return
+    ordered = info.who.resync_at if info.who is not None else None
+    # Only a complete token knows when it was issued, to the second; one of the order's own second is refused too, so
+    # that none from before it is taken.
+    if ordered is not None and token.since is not None and token.issued_at <= ordered:
+        raise Problem("resync_required", "The office wants this device to start again.", reason="ordered")
     if token.epoch != info.epoch:
         raise Problem("resync_required", f"The database began a new epoch: {info.reason}.", reason="epoch")
     for snapshot in (token.since, token.until):

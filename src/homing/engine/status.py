@@ -44,7 +44,8 @@ class DeviceStatus(msgspec.Struct, kw_only=True):
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
     """What the server knows of one device's sync, for the office. ``current`` false: its token is of an epoch that is
-    over, so it starts again with its next pull. ``wipe_told_at``: when the revoked device learned that it is."""
+    over, so it starts again with its next pull. ``resync_at``: when the office last wanted it to start again.
+    ``wipe_told_at``: when the revoked device learned that it is."""
 
     id: UUID
     last_sync_at: datetime | None
@@ -56,6 +57,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     quarantined: int
     conflicts: int
     wipe_told_at: datetime | None
+    resync_at: datetime | None
 
 
 async def of_devices(engine: Engine, devices: Sequence[UUID]) -> dict[UUID, Known]:

@@ -14,13 +14,15 @@ from homing.protocol.errors import Problem
 
 
 class Who(msgspec.Struct):
-    """The user behind a session and, where the call names one, the device."""
+    """The user behind a session and, where the call names one, the device. ``resync_at``: since when (Unix seconds) the
+    device is to have started again."""
 
     role: str
     valid: bool
     device_id: UUID | None
     status: str | None
     own: bool | None
+    resync_at: int | None = None
 
 
 _IS_CALLER = Statement(sql.SQL(load("homing.engine", "is_caller")))

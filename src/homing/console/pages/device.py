@@ -120,6 +120,13 @@ async def post_trust(tenant: Tenant, caller: Caller, device_id: UUID, form: Form
     return see_other(f"/console/devices/{device_id}", good("Trusted again. Batches held so far still wait for replay."))
 
 
+@post("/devices/{device_id:uuid}/resync", roles=OFFICE, status_code=303)
+async def post_resync(tenant: Tenant, caller: Caller, device_id: UUID) -> Html:
+    """Let the device start again with its next pull."""
+    await devices.change(tenant.database, device_id, _change(resync=True), by=caller, now=tenant.clock())
+    return see_other(f"/console/devices/{device_id}", good("It starts again with its next pull. Its outbox is kept."))
+
+
 def _change(**given: Any) -> DeviceChange:
     """Raises Problem("invalid_parameter"): the API's own bounds hold here too."""
     try:
@@ -141,6 +148,7 @@ def _events(device: Device, known: status.Known, sent: list[batches.BatchSummary
     events: list[tuple[Any, str, Any]] = [(batch.created_at, "batch", batch) for batch in sent]
     events += [(reason.at, "trust", reason) for reason in device.trust_reasons]
     last = [(known.acked_at, "ack", known), (device.last_seen, "seen", None), (known.wipe_told_at, "wipe", None)]
+    last.append((known.resync_at, "resync", None))
     events += [(at, kind, what) for at, kind, what in last if at is not None]
     if not sent or len(sent) < BATCHES_SHOWN:
         events.append((device.created_at, "registered", None))
@@ -159,4 +167,4 @@ def _battery(metrics: list[telemetry.MetricRow]) -> tuple[list[float], list[floa
     return [at for at, _ in points], [value for _, value in points]
 
 
-ROUTES = [get_device, post_status, post_trust]
+ROUTES = [get_device, post_status, post_trust, post_resync]

@@ -7,7 +7,6 @@ FROM homing.sync_batches b
 LEFT JOIN homing.mobile_devices d ON d.id = b.device_id
 LEFT JOIN homing.users u ON u.id = b.user_id
 WHERE (%(status)s::text IS NULL OR b.status = %(status)s::text::homing.batch_status)
-  AND (%(device)s::text IS NULL OR d.device_id = %(device)s::text)
   AND (%(held)s::boolean IS NULL OR (b.held_reason IS NOT NULL) = %(held)s::boolean)
   AND (%(batch)s::uuid IS NULL OR b.id = %(batch)s::uuid)
   AND (%(after_at)s::timestamptz IS NULL OR (b.created_at, b.id) < (%(after_at)s::timestamptz, %(after_id)s::uuid))
