@@ -1,1 +1,0 @@
-DROP INDEX homing.mobile_devices_listed;
