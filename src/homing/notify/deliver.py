@@ -12,7 +12,8 @@ queue.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import uniform
@@ -22,12 +23,13 @@ import msgspec
 
 from homing.accounts.presence import NODE_SECONDS_MAX
 from homing.accounts.push_tokens import Keys
+from homing.engine.engine import ALONG_INDEXES
 from homing.jobs import absorb, defer
 from homing.notify.carriers import Carriers
 from homing.notify.message import Accepted, Gone, Later, Logged, Message, Outcome, Refused
 from homing.notify.notify import TASK
 from homing.postgres.database import Database
-from homing.postgres.sql import execute, fetch_all, fetch_one, load
+from homing.postgres.sql import Connection, execute, fetch_all, fetch_one, load
 
 RECEIPTS_TASK = "homing.notify_receipts"
 
@@ -99,8 +101,9 @@ async def deliver(owner: Database, carriers: Carriers, *, now: datetime, seconds
 async def hand_out(owner: Database, *, now: datetime) -> int:
     """Make deliveries of what waits; how many notifications that was. Their jobs need not run any more: should this one
     die, it is tried again."""
-    async with owner.connection() as conn:  # each statement is a transaction
+    async with owner.connection() as conn:
         await absorb(conn, TASK)
+    async with _along_indexes(owner) as conn:
         ((notifications, _),) = await fetch_all(conn, load(__package__, "hand_out"), {"most": HANDED_MAX, "now": now})
     return int(notifications)
 
@@ -114,7 +117,7 @@ async def take(owner: Database, *, now: datetime) -> tuple[list[Message], Counte
         "held_until": now + timedelta(seconds=HELD_SECONDS),
         "alive": NODE_SECONDS_MAX,
     }
-    async with owner.connection() as conn:
+    async with _along_indexes(owner) as conn:
         rows = await fetch_all(conn, load(__package__, "take_deliveries"), params)
     messages = [
         Message(
@@ -171,7 +174,7 @@ async def settle(
         "provider_ids": [each.provider_id for each in settled],
         "receipts": [each.receipt_at for each in settled],
     }
-    async with owner.connection() as conn:
+    async with _along_indexes(owner) as conn:
         await execute(conn, load(__package__, "settle_deliveries"), params)
     dead = [(m.token_id, outcome) for m in messages if isinstance(outcome := outcomes[m.delivery], Gone)]
     await bury(owner, dead, now=now)
@@ -188,6 +191,16 @@ async def bury(owner: Database, dead: Sequence[tuple[int, Gone]], *, now: dateti
     params = {"ids": [token for token, _ in dead], "since": [gone.since or now for _, gone in dead]}
     async with owner.transaction() as conn:
         await execute(conn, load(__package__, "bury_tokens"), params)
+
+
+@asynccontextmanager
+async def _along_indexes(owner: Database) -> AsyncIterator[Connection]:
+    """A transaction whose plans go along indexes, whatever the statistics say: a table that was empty when it was last
+    analysed holds ten thousand rows a moment later, and nested loops over all of them take minutes."""
+    async with owner.transaction() as conn:
+        params = {"names": list(ALONG_INDEXES), "values": list(ALONG_INDEXES.values())}
+        await execute(conn, load(__package__, "set_locally"), params)
+        yield conn
 
 
 def _decide(message: Message, outcome: Outcome, *, now: datetime) -> _Settled:

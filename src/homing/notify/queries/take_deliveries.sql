@@ -5,7 +5,7 @@ WITH due AS (
     SELECT d.id FROM homing.push_deliveries d
     WHERE d.status = 'pending' AND d.not_before <= %(now)s
     ORDER BY d.not_before, d.id LIMIT %(most)s FOR UPDATE SKIP LOCKED
-), judged AS (
+), judged AS MATERIALIZED (  -- inlined, it may be done again for every row
     SELECT d.id, n.id AS notification, n.notification_type, n.title, n.body, n.data, n.collapse, n.urgent,
            n.sent_at + make_interval(secs => n.seconds) AS expires, t.address, t.keys,
            CASE
