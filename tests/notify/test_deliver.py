@@ -406,3 +406,23 @@ async def test_without_services_it_is_written_down_and_logged(
         "no carrier for fcm: notification 1 (greeting) to token 1 stays here"
     ]
     assert "fcm:ann" not in caplog.text
+
+
+async def test_statistics_of_empty_tables_mislead_nobody(scene: Scene) -> None:
+    """As after everything was deleted and analysed: the planner takes a thousand rows for one."""
+    async with scene.db.connection() as conn:
+        await conn.execute("ANALYZE homing.push_deliveries, homing.push_notifications, homing.push_tokens")
+    people = await scene.rows(
+        "WITH people AS (INSERT INTO homing.users (username, name, role)"
+        " SELECT 'person' || n, 'Person', 'WORKER' FROM generate_series(1, 1000) n RETURNING id),"
+        " sessions AS (INSERT INTO homing.sessions (user_id, expires_at)"
+        " SELECT id, now() + interval '1 day' FROM people RETURNING id, user_id)"
+        " INSERT INTO homing.push_tokens (user_id, session_id, platform, provider, address)"
+        " SELECT user_id, id, 'android', 'fcm', 'fcm:' || id FROM sessions RETURNING user_id"
+    )
+    await scene.tell(*(row[0] for row in people))
+    async with asyncio.timeout(20):
+        assert await hand_out(scene.db, now=scene.now) == 1000
+        for _ in range(2):
+            taken, _ = await take(scene.db, now=scene.now)
+            assert len(taken) == 500
