@@ -215,4 +215,21 @@ MUTANTS = (
         "The files of all tenants lie in one folder.",
         ("tests/server/test_quotas.py::test_the_address_of_an_upload_leads_to_its_tenant_without_any_header",),
     ),
+    # ------------------------------------------------------------------------------------------------ marketplace
+    Mutant(
+        "merged-though-locked",
+        ENGINE / "decide.py",
+        "    if table.declared.merge.whole and others:",
+        "    if table.declared.merge.whole and theirs.keys() & edit.values.keys():",
+        "A proposal is accepted on terms that were changed meanwhile: only the same field conflicts.",
+        ("tests/apps/marketplace/test_sync.py::test_a_proposal_is_locked_optimistically",),
+    ),
+    Mutant(
+        "unseen-but-referred-to",
+        ENGINE / "write.py",
+        "                held=target.seen_sql(),",
+        '                held=sql.SQL("true"),',
+        "What a push refers to need not be seen: it tells whether somebody's draft exists.",
+        ("tests/apps/marketplace/test_sync.py::test_who_may_say_what",),
+    ),
 )
