@@ -118,6 +118,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """A PEM file of certificate authorities to trust for carriers, besides the usual ones."""
     push_at_once: Annotated[int, Meta(ge=1, le=1000)] = 50
     """Requests to one carrier that a job has under way at the same time."""
+    map_tiles: Text | None = None
+    """Where the console's maps get their pictures, as ``https://…/{z}/{x}/{y}.png``. None: a plain grid of degrees, and
+    nothing is fetched from anywhere."""
     limits: Limits = DEFAULT_LIMITS
 
     @classmethod

@@ -40,7 +40,11 @@ SECTIONS = (
     ),
     Section(
         "Data",
-        (Entry("Tables", "/console/tables", "table-2", roles=SIGNED_IN, key="t"),),
+        (
+            Entry("Messages", "/console/messages", "message-square", roles=SIGNED_IN, key="m", app="messaging"),
+            Entry("Submissions", "/console/submissions", "clipboard-list", key="s", app="fieldwork"),
+            Entry("Tables", "/console/tables", "table-2", roles=SIGNED_IN, key="t"),
+        ),
     ),
     Section(
         "Administration",

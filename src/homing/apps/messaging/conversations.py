@@ -79,11 +79,19 @@ async def list_conversations(
 
 
 async def list_contacts(
-    conn: Connection, user: UUID, *, user_type: str | None, q: str | None, after: str | None, limit: int
+    conn: Connection,
+    user: UUID,
+    *,
+    user_type: str | None = None,
+    q: str | None = None,
+    person: UUID | None = None,
+    after: str | None = None,
+    limit: int,
 ) -> Page[Partner]:
-    """People the caller may see, by username. Raises Problem("invalid_parameter")."""
+    """People the caller may see, by username; with ``person`` that one. Raises Problem("invalid_parameter")."""
     place = read_cursor(after, tuple[str])
-    filters = {name: value for name, value in (("user_type", user_type), ("q", q)) if value is not None}
+    given = {"user_type": user_type, "q": q, "person": person}
+    filters = {name: value for name, value in given.items() if value is not None}
     params = {"user": user, "after": place[0] if place else "", "limit": limit + 1, **filters}
     if "\x00" in str(params["after"]):
         raise Problem("invalid_parameter", "after is not a cursor of this list.")

@@ -7,6 +7,7 @@ WHERE lower(u.username) > %(after)s
   AND (c.user_type = 'web' OR (SELECT o.user_type FROM homing.users o WHERE o.id = %(user)s) = 'web' OR c.id = %(user)s
        OR EXISTS (SELECT FROM messaging.conversations p WHERE p.user_id = %(user)s AND p.partner_id = c.id))
   AND c.user_type = %(user_type)s  -- when user_type
+  AND c.id = %(person)s  -- when person
   AND position(lower(%(q)s) IN lower(c.username || ' ' || c.name)) > 0  -- when q
 ORDER BY lower(u.username)
 LIMIT %(limit)s

@@ -101,14 +101,14 @@ async def post_read(tenant: Tenant, caller: Caller, message_id: UUID) -> RawJson
     shown = await _message(tenant, caller, message_id)
     if msgspec.json.decode(shown.body)["recipient_id"] != str(caller.user_id):
         raise Problem("forbidden", "Only whom a message was sent to can read it.")
-    await _mark_read(tenant, caller, [message_id])
+    await mark_read(tenant, caller, [message_id])
     return await _message(tenant, caller, message_id)
 
 
 @post("/messages/read", status_code=200, roles=SIGNED_IN, body=Which)
 async def post_read_many(request: Asked, tenant: Tenant, caller: Caller) -> Read:
     """The caller read these messages. What was not sent to the caller is passed over."""
-    return Read(await _mark_read(tenant, caller, (await read(request, Which)).ids))
+    return Read(await mark_read(tenant, caller, (await read(request, Which)).ids))
 
 
 @get("/mobile/messages/pending", roles=SIGNED_IN, answer=Page[Row])
@@ -149,7 +149,8 @@ async def _message(tenant: Tenant, caller: Caller, message_id: UUID, *, status: 
     return RawJson(bytes(shown[message_id]), status=status)
 
 
-async def _mark_read(tenant: Tenant, caller: Caller, ids: list[UUID]) -> int:
+async def mark_read(tenant: Tenant, caller: Caller, ids: list[UUID]) -> int:
+    """How many of the caller's messages were not read before."""
     params = {"ids": ids, "user": caller.user_id, "status": "read"}
     async with tenant.database.transaction(actor=str(caller.user_id), device=caller.device_id) as conn:
         return await execute(conn, load(PACKAGE, "update_status"), params)
