@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import psycopg
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -160,3 +161,30 @@ def test_one_decision_for_many_alike(browser_page: Page, server: Server, yard: F
     readings = [float(yard.call("GET", f"/meters/{meter}")["reading"]) for meter in meters]
     assert readings == [10, 21, 22]
     check_quiet(page)
+
+
+def test_an_edit_of_a_deleted_row_makes_it_again_or_not(browser_page: Page, server: Server, yard: Field) -> None:
+    page = browser_page
+    team = yard.team("Gone")
+    dora = yard.worker("dora", team=team)
+    meter = yard.meter("d-1", team)
+    assert dora.sync().ok
+    with psycopg.connect(yard.settings.database_url or "", autocommit=True) as conn:
+        conn.execute("DELETE FROM fieldwork.meters WHERE id = %s", [meter])
+    dora.replica.update("meter", meter, reading=99)
+    assert dora.sync().pushed.conflicts == 1
+    sign_in_to(page, server)
+    page.goto(f"{server.url}/console/conflicts?person=dora&code=deleted")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("The row was deleted on the server while the device edited it.")).to_be_visible()
+    expect(page.get_by_role("button", name="Merge")).to_have_count(0)
+    check_page(page)
+    page.keyboard.press("c")
+    expect(page.locator("#tried")).to_contain_text("99")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status").first).to_contain_text("Decided.")
+    assert dora.sync().ok
+    row = dora.replica.get("meter", meter)
+    assert row is not None
+    assert float(row["reading"]) == 99

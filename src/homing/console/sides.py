@@ -148,7 +148,7 @@ def _lines(
         mark = "both"
     elif by_client and not _same(client, server):
         mark = "client"
-    elif by_server and path != (_WITH_EVERY_WRITE,):
+    elif by_server and not by_client and path != (_WITH_EVERY_WRITE,):
         mark = "server"
     yield Line(
         path,

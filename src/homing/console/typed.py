@@ -23,7 +23,7 @@ def read_typed(text: str, *, kind: str) -> Any:
         return stripped
     try:
         return msgspec.json.decode(stripped)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
         if kind == "json":
             raise ValueError(f"This is not JSON: {error}. Text is written in quotes.") from None
         raise ValueError(f"This is no {kind}.") from None

@@ -23,6 +23,7 @@ from homing.engine.meet import Meeting, meet
 from homing.engine.statement import Statement
 from homing.engine.tables import BoundTable
 from homing.engine.values import read_row
+from homing.postgres.lines import load_with
 from homing.postgres.sql import Connection, load
 from homing.protocol.errors import Problem
 from homing.protocol.messages import ResolveRequest
@@ -111,7 +112,7 @@ async def find(
 ) -> list[ConflictSummary]:
     """A page of conflicts, newest first. ``user``: only those of this user's edits. ``person``: part of the name of
     whoever made the edit. ``before``: found before this. ``after``: (detected_at, id) of the last one seen."""
-    params = {
+    wanted: dict[str, Any] = {
         "resolution": resolution,
         "resource_type": engine.bound.wire_type(resource_type) if resource_type is not None else None,
         "device": device,
@@ -119,12 +120,14 @@ async def find(
         "person": person,
         "code": code,
         "before": before,
-        "after_at": after[0] if after else None,
-        "after_id": after[1] if after else None,
-        "limit": limit,
+        "after": after,
     }
+    params = {name: value for name, value in wanted.items() if value is not None}
+    query = load_with(__package__, "list_conflicts", frozenset(params))
+    if after is not None:
+        params |= {"after_at": after[0], "after_id": after[1]}
     async with engine.database.connection() as conn:
-        rows = await (await conn.execute(load(__package__, "list_conflicts"), params)).fetchall()
+        rows = await (await conn.execute(query, {**params, "limit": limit})).fetchall()
     return [ConflictSummary(**_summary(row)) for row in rows]
 
 
