@@ -22,7 +22,9 @@ from homing.server.pages import Page, page_of, write_cursor
 SPANS = tuple(timedelta(seconds=20 * 4**step) for step in range(12))
 """How far back is looked, one after the other: the last is longer than history is kept."""
 PATIENCE_SECONDS = 0.1
-"""A span that took longer is the last of its page, full or not: whoever goes on looks further back."""
+"""A long span that took longer is the last of its page, full or not: whoever goes on looks further back."""
+LONG = timedelta(hours=12)
+"""Shorter spans are not given up on, however busy the machine: each page must get somewhere."""
 
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 Place = tuple[datetime, int, str, int]
@@ -65,7 +67,7 @@ async def read_trail(
             if len(found) > limit or since == BEGINNING:
                 break
             until = since
-            if monotonic() - began > PATIENCE_SECONDS:
+            if span >= LONG and monotonic() - began > PATIENCE_SECONDS:
                 further = write_cursor(since, 0, "", 0)
                 break
     page = page_of(
