@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
+from homing.console.formats import decoded
 from homing.protocol.errors import Problem
 from homing.server.answers import RawJson
 from homing.server.tenant import Tenant
@@ -18,5 +17,5 @@ def needed(tenant: Tenant, app: str) -> None:
 
 
 def answered(answer: RawJson) -> Any:
-    """What a route answered, read again."""
-    return msgspec.json.decode(answer.body)
+    """What a route answered, read again; also what a device or SQL wrote that no float holds."""
+    return decoded(answer.body)

@@ -47,6 +47,14 @@ SECTIONS = (
         ),
     ),
     Section(
+        "Applications",
+        (
+            Entry("Forms", "/console/forms", "file-text", key="f", app="fieldwork"),
+            Entry("CRM", "/console/crm", "briefcase", roles=SIGNED_IN, key="r", app="crm"),
+            Entry("Marketplace", "/console/marketplace", "store", key="p", app="marketplace"),
+        ),
+    ),
+    Section(
         "Administration",
         (
             Entry("Users", "/console/users", "users", key="u"),

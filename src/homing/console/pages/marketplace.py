@@ -1,0 +1,165 @@
+"""The marketplace as the office looks after it: what is in it, what became of notifications, web against mobile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Annotated, Any, Final
+
+from litestar import get
+from litestar.params import QueryParameter
+
+from homing.console.apps import needed
+from homing.console.pages.tables import columns_of
+from homing.console.rows import Wanted, find_table, list_rows, name_references, read_filters, title_of
+from homing.console.shell import Asked, Html, render
+from homing.engine.caller import Caller
+from homing.notify.inbox import Rate
+from homing.server.routes import analytics, notifications
+from homing.server.routing import OFFICE
+from homing.server.tenant import Tenant
+from homing.telemetry.metrics import write_time
+from homing.telemetry.usage import Usage
+
+APP: Final = "marketplace"
+NEWEST: Final = 5
+COLUMNS: Final = 4
+WATCHED: Final = (
+    ("marketplace.job", "Jobs", None, "briefcase"),
+    ("marketplace.job", "Open jobs", "status:is:open", "store"),
+    ("marketplace.proposal", "Proposals", None, "file-text"),
+    ("marketplace.proposal", "Undecided proposals", "status:is:submitted", "clock"),
+    ("marketplace.profile", "Profiles", None, "users"),
+)
+"""What the page counts: table, what it says, which of them, icon."""
+TABLES: Final = ("marketplace.job", "marketplace.proposal", "marketplace.profile")
+SPANS: Final = ((1, "1 day"), (7, "7 days"), (30, "30 days"), (90, "90 days"))
+Days = Annotated[int, QueryParameter(ge=1, le=365)]
+_CRUMBS: Final = [("Marketplace", "/console/marketplace")]
+
+
+@get("/marketplace", roles=OFFICE)
+async def get_marketplace(request: Asked, tenant: Tenant, caller: Caller) -> Html:
+    """How much there is of everything, and what changed last."""
+    needed(tenant, APP)
+    counts = []
+    for kind, label, which, icon in WATCHED:
+        table = find_table(tenant, kind)
+        filters = read_filters(table, [which] if which else [])
+        found = await list_rows(tenant, caller, table, Wanted(filters, limit=1))
+        count = found.count.removesuffix(" rows").removesuffix(" row")
+        counts.append((label, count, f"/console/tables/{kind}" + (f"?where={which}" if which else ""), icon))
+    newest = []
+    for kind in TABLES:
+        table = find_table(tenant, kind)
+        page = (await list_rows(tenant, caller, table, Wanted(limit=NEWEST))).page
+        columns = columns_of(table)[:COLUMNS]
+        refers = await name_references(tenant, caller, table, page.items, columns)
+        newest.append((title_of(table), kind, columns, page.items, refers))
+    return render(request, "marketplace.html", title="Marketplace", tabs=_tabs(), counts=counts, newest=newest)
+
+
+@get("/marketplace/notifications", roles=OFFICE)
+async def get_notifications(request: Asked, tenant: Tenant, days: Days = 30) -> Html:
+    """What became of the notifications that were sent."""
+    needed(tenant, APP)
+    found: notifications.Rates = await notifications.get_rates.fn(tenant=tenant, days=days)
+    return render(
+        request,
+        "marketplace_notifications.html",
+        title="Notifications",
+        crumbs=_CRUMBS,
+        tabs=_tabs(),
+        spans=SPANS,
+        days=days,
+        rates=found,
+        totals=_totals(found.items),
+    )
+
+
+@get("/marketplace/metrics", roles=OFFICE)
+async def get_metrics(request: Asked, tenant: Tenant, days: Days = 7) -> Html:
+    """Web against mobile, and what is mobile's alone."""
+    needed(tenant, APP)
+    now = tenant.clock()
+    usage: Usage = await analytics.get_usage.fn(
+        tenant=tenant, since=write_time(now - timedelta(days=days)), until=write_time(now)
+    )
+    return render(
+        request,
+        "marketplace_metrics.html",
+        title="Web against mobile",
+        crumbs=_CRUMBS,
+        tabs=_tabs(),
+        spans=SPANS,
+        days=days,
+        usage=usage,
+        against=_against(usage),
+    )
+
+
+ROUTES = [get_marketplace, get_notifications, get_metrics]
+
+
+def _tabs() -> list[tuple[str, str, None]]:
+    return [
+        ("Marketplace", "/console/marketplace", None),
+        ("Notifications", "/console/marketplace/notifications", None),
+        ("Web against mobile", "/console/marketplace/metrics", None),
+    ]
+
+
+def _totals(rates: Sequence[Rate]) -> dict[str, int]:
+    """All deliveries, by what became of them."""
+    return {
+        "deliveries": sum(each.deliveries for each in rates),
+        "delivered": sum(each.deliveries for each in rates if each.status == "delivered"),
+        "failed": sum(each.deliveries for each in rates if each.status in ("failed", "gone")),
+        "read": sum(each.read for each in rates),
+        "clicked": sum(each.clicked for each in rates),
+    }
+
+
+def _against(usage: Usage) -> list[tuple[str, list[Any]]]:
+    """(what is measured, [web, mobile]); None where nothing was."""
+    requests = {each.platform: each for each in usage.requests}
+    engagement = {each.platform: each for each in usage.engagement}
+    rows: list[tuple[str, list[Any]]] = []
+    for label, name, written in (
+        ("Requests", "requests", _whole),
+        ("Mean response", "mean_seconds", _milliseconds),
+        ("Median response", "p50_seconds", _milliseconds),
+        ("95 % answered within", "p95_seconds", _milliseconds),
+        ("Errors of the server", "error_rate", _percent),
+        ("Refused", "refusal_rate", _percent),
+    ):
+        rows.append((label, [_of(requests.get(platform), name, written) for platform in ("web", "mobile")]))
+    for label, name, written in (
+        ("Active users", "active_users", _whole),
+        ("Events", "events", _whole),
+        ("Events a user", "events_per_user", _rounded),
+        ("Sign-ins", "logins", _whole),
+        ("Conversion", "conversion_rate", _percent),
+    ):
+        rows.append((label, [_of(engagement.get(platform), name, written) for platform in ("web", "mobile")]))
+    return rows
+
+
+def _of(found: Any, name: str, written: Any) -> str | None:
+    return None if found is None else written(getattr(found, name))
+
+
+def _whole(value: float) -> str:
+    return f"{value:,}"
+
+
+def _rounded(value: float) -> str:
+    return f"{value:,.1f}"
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{1000 * seconds:,.1f} ms"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"

@@ -1,0 +1,92 @@
+"""The marketplace as the office looks after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import msgspec
+import psycopg
+import pytest
+from playwright.sync_api import Page, expect
+
+from homing.settings import Settings
+from tests.console.desk import entered, office
+from tests.fixtures.accounts import create_user
+from tests.fixtures.browser import check_page, sign_in_to
+from tests.fixtures.server import Server, serving
+
+ODD = "<i>Count</i> & 'nests'"
+SEND = """
+    WITH told AS (
+        INSERT INTO homing.push_notifications (user_id, platform, notification_type, title, body, read_at)
+        SELECT id, 'mobile', 'job_match', 'A job', 'For you', now() FROM homing.users WHERE username = 'fay'
+        RETURNING id)
+    INSERT INTO homing.push_deliveries (notification_id, token_id, platform, provider, status)
+    SELECT id, 1, 'android', 'fcm', status FROM told, unnest('{delivered,delivered,failed}'::text[]) AS status
+"""
+
+
+@pytest.fixture(scope="module")
+def settings(module_settings: Settings) -> Settings:
+    url = module_settings.database_url or ""
+    create_user(url, "olga@example.org", "OWNER", name="Olga Office")
+    create_user(url, "fay", "WORKER", name="Fay")
+    return msgspec.structs.replace(module_settings, apps=("marketplace",))
+
+
+@pytest.fixture(scope="module")
+def server(settings: Settings) -> Iterator[Server]:
+    with serving(settings) as running:
+        yield running
+
+
+def test_the_office_looks_after_the_market(browser_page: Page, server: Server, settings: Settings) -> None:
+    page = browser_page
+    sign_in_to(page, server)
+    page.get_by_role("link", name="Marketplace").click()
+    check_page(page)
+    page.get_by_label("Views").get_by_role("link", name="Notifications").click()
+    expect(page.get_by_role("heading", name="Nothing was sent")).to_be_visible()
+    page.get_by_label("Views").get_by_role("link", name="Web against mobile").click()
+    check_page(page)
+
+    with office(server) as api:
+        jobs = [
+            api.post("/marketplace/jobs", json={"title": title, "description": "Two hundred photos from the air."})
+            for title in (ODD, "Translate a report")
+        ]
+        assert [each.status_code for each in jobs] == [201, 201], jobs[0].text
+    with office(server, "fay") as fay:
+        terms = {"job_id": jobs[0].json()["id"], "amount_cents": 12_000, "cover_letter": "I have counted before."}
+        made = fay.post("/marketplace/proposals", json=terms)
+        assert made.status_code == 201, made.text
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        used = {"event": "feature_usage", "timestamp": now, "properties": {"feature": ODD, "duration": 3}}
+        info = {"platform": "android", "version": "15"}
+        told = fay.post("/mobile/analytics/events", json={"events": [{**used, "deviceInfo": info}, used]})
+        assert told.json()["accepted"] == 2, told.text
+    with psycopg.connect(settings.database_url or "") as conn:
+        conn.execute(SEND)
+
+    page.goto(f"{server.url}/console/marketplace")
+    expect(page.locator(".stat", has_text="Open jobs").locator(".stat-value")).to_have_text("2")
+    expect(page.locator(".stat", has_text="Undecided proposals").locator(".stat-value")).to_have_text("1")
+    expect(page.get_by_role("link", name=ODD).first).to_be_visible()
+    check_page(page)
+    page.goto(f"{server.url}/console/marketplace/notifications?days=7")
+    expect(page.locator(".stat", has_text="Delivered")).to_contain_text("67 % of 3")
+    check_page(page)
+    page.goto(f"{server.url}/console/marketplace/metrics?days=30")
+    expect(page.get_by_role("row", name="Active users")).to_be_visible()
+    check_page(page)
+
+
+def test_it_is_the_offices(server: Server) -> None:
+    with entered(server, "fay") as fay:
+        for address in ("/marketplace", "/marketplace/notifications", "/marketplace/metrics"):
+            assert fay.get(address).status_code == 403
+    with entered(server) as olga:
+        # Pages of applications that this server does not have are not there.
+        for address in ("/crm", "/forms", "/forms/new"):
+            assert olga.get(address).status_code == 404
