@@ -12,6 +12,7 @@ import msgspec
 from homing.engine import record, replay
 from homing.engine.caller import Caller
 from homing.engine.engine import Engine
+from homing.postgres.lines import load_with
 from homing.postgres.sql import load
 from homing.protocol.errors import Problem
 from homing.protocol.messages import Result
@@ -86,33 +87,28 @@ async def find(
     after: tuple[datetime, UUID] | None,
     limit: int,
 ) -> list[BatchSummary]:
-    """A page of batches, newest first."""
-    params = {
-        "status": status,
-        "held": held,
-        **({"batch": None} if device is None else {"device": device}),
-        "after_at": after[0] if after else None,
-        "after_id": after[1] if after else None,
-        "limit": limit,
+    """A page of batches, newest first. ``held``: only those that wait for review, or only others."""
+    filters = {
+        "status": status is not None,
+        "device": device is not None,
+        "held": held is True,
+        "unheld": held is False,
+        "after": after is not None,
     }
-    name = "list_batches" if device is None else "list_device_batches"
+    query = load_with(__package__, "list_batches", frozenset(name for name, on in filters.items() if on))
+    params: dict[str, Any] = {"status": status, "device": device, "limit": limit}
+    if after is not None:
+        params |= {"after_at": after[0], "after_id": after[1]}
     async with engine.database.connection() as conn:
-        rows = await (await conn.execute(load(__package__, name), params)).fetchall()
+        rows = await (await conn.execute(query, params)).fetchall()
     return [BatchSummary(**_batch(row)) for row in rows]
 
 
 async def show(engine: Engine, batch: UUID) -> BatchDetail:
     """One batch with its items and results. Raises Problem("not_found")."""
-    params = {
-        "status": None,
-        "held": None,
-        "batch": batch,
-        "after_at": None,
-        "after_id": None,
-        "limit": 1,
-    }
+    query = load_with(__package__, "list_batches", frozenset({"batch"}))
     async with engine.database.connection() as conn:
-        row = await (await conn.execute(load(__package__, "list_batches"), params)).fetchone()
+        row = await (await conn.execute(query, {"batch": batch, "limit": 1})).fetchone()
         if row is None:
             raise Problem("not_found")
         items = await (await conn.execute(load(__package__, "list_items"), {"batch": batch})).fetchall()
