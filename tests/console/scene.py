@@ -30,6 +30,7 @@ def play(url: str) -> Scene:
     with at_desk(url) as desk:
         (job, *_) = desk.call("GET", "/crm/jobs")["items"]
         scene.places["job"] = job["id"]
+        scene.places["form"] = _changed_form(desk)
         desk.call("PATCH", f"/crm/jobs/{job['id']}", {"notes": "Bring the long ladder.", "title": "Replace the gutter"})
         desk.call("PATCH", f"/crm/jobs/{job['id']}", {"notes": "Bring the long ladder and the small one."})
         (ana,) = desk.call("GET", "/users", q="ana")["items"]
@@ -63,6 +64,19 @@ def play(url: str) -> Scene:
         scene.places["conflict"] = conflicts[0]["id"] if conflicts else ""
         scene.places |= scene_sync.play(url, desk)
     return scene
+
+
+def _changed_form(desk: Desk) -> str:
+    """A form with two versions, and a draft after them."""
+    weather = desk.call("GET", "/forms/weather")
+    schema = weather["schema"]
+    schema["properties"]["wind_kn"]["maximum"] = 200
+    schema["properties"]["snow_cm"] = {"type": "integer", "title": "Snow (cm)", "minimum": 0}
+    desk.call("PATCH", "/forms/weather", {"schema": schema})
+    desk.call("POST", "/forms/weather/publish", {})
+    schema["required"] = ["temperature_c", "sky"]
+    desk.call("PATCH", "/forms/weather", {"schema": schema})
+    return str(weather["id"])
 
 
 def _row(meters: dict[str, Any], login: str) -> dict[str, Any]:
