@@ -108,7 +108,7 @@ async def get_activity(
     request: Asked,
     tenant: Tenant,
     caller: Caller,
-    entity_type: activity.Kind = None,
+    kind: activity.Kind = None,
     job: UUID | None = None,
     limit: Limit = LIMIT_DEFAULT,
     after: After = None,
@@ -116,7 +116,7 @@ async def get_activity(
     """Who changed what: everything for the office, that of their jobs for workers."""
     needed(tenant, APP)
     found = await activity.get_activity.fn(
-        tenant=tenant, caller=caller, entity_type=entity_type, job=job, limit=limit, after=after
+        tenant=tenant, caller=caller, entity_type=kind, job=job, limit=limit, after=after
     )
     return render(
         request,
@@ -124,7 +124,7 @@ async def get_activity(
         title="Activity",
         crumbs=CRUMBS,
         page=found,
-        given={"entity_type": entity_type, "job": None if job is None else str(job)},
+        given={"kind": kind, "job": None if job is None else str(job)},
         after=after,
     )
 
