@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -110,6 +111,23 @@ def test_workers_see_their_jobs_and_no_others(browser_page: Page, server: Server
         assert wims.get("/crm/customers").status_code == 403
         assert wims.get(f"/crm/customers/{customer['id']}").status_code == 200
         assert wims.get("/crm?view=owner").status_code == 403
+        csrf = re.search(r'name="csrf" content="([0-9a-f]+)"', wims.get(f"/crm/jobs/{job['id']}").text)
+        assert csrf is not None
+        for path, sent, expected in (
+            ("status", {"status": "DONE", "version": "1"}, 303),
+            ("status", {"status": "ON_HOLD", "version": str(10**30)}, 303),
+            ("status", {"status": "ON_HOLD", "version": "one"}, 400),
+            ("notes", {"notes": "x", "version": "-1"}, 303),
+            ("materials", {"item_name": "x", "quantity": "1e99"}, 303),
+            (f"materials/{job['id']}", {"do": "tick"}, 404),
+            ("assignments", {"user": "me"}, 403),
+        ):
+            answer = wims.post(f"/crm/jobs/{job['id']}/{path}", data={"csrf": csrf[1], **sent})
+            assert answer.status_code == expected, (path, sent, answer.text)
+        unchanged = wims.get(f"/crm/jobs/{job['id']}").text
+        assert "It has not changed yet." in unchanged
+        assert "Done by noon" in unchanged
+        assert "Nothing is on the list." in unchanged
     with entered(server, "zoe") as zoes:
         assert "Tiles" not in zoes.get("/crm").text
         assert zoes.get(f"/crm/jobs/{job['id']}").status_code == 404

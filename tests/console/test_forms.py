@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from homing.console.compare import Line, compare
 from homing.console.form_preview import picture
-from tests.console.desk import office
+from tests.console.desk import entered, office
 from tests.fixtures.browser import check_page, sign_in_to
 from tests.fixtures.server import Server
 
@@ -87,6 +87,28 @@ def test_who_saves_second_is_told(browser_page: Page, server: Server) -> None:
         page.get_by_role("button", name="Save the draft").click()
         expect(page.get_by_role("status").first).to_have_text("The draft is saved.")
         assert api.get("/forms/twice").json()["draft_schema"]["title"] == "Mine"
+
+
+def test_whatever_is_typed_is_answered(server: Server) -> None:
+    with office(server) as api, entered(server) as web:
+        made = api.post("/forms", json={"code": "odd", "name": "Odd", "schema": {"type": "object"}}).json()
+        address = f"/forms/{made['id']}"
+        text = web.get(address).text
+        csrf = re.search(r'name="csrf" content="([0-9a-f]+)"', text)
+        was = re.search(r'name="was" value="([^"]+)"', text)
+        assert csrf is not None
+        assert was is not None
+        deep = '{"properties":' * 5000 + "{}" + "}" * 5000
+        for typed in ("", "[]", "null", '{"a": 1e999}', '{"a": "\\ud800"}', deep, '{"$ref": "#/x"}', '{"required": 3}'):
+            sent = {"csrf": csrf[1], "was": was[1], "name": "Odd", "schema": typed, "do": "publish"}
+            assert web.post("/forms/preview", data=sent).status_code == 200, typed[:30]
+            saved = web.post(address, data=sent)
+            assert 400 <= saved.status_code < 500, typed[:30]
+            again = re.search(r'name="was" value="([^"]+)"', saved.text)
+            was = again or was
+        assert web.get(f"{address}/compare?left=none&right=draft").status_code == 404
+        job = {"csrf": csrf[1], "was": was[1], "name": "Odd", "schema": '{"type": "object"}', "version": "no blanks"}
+        assert web.post(address, data=job).status_code == 422
 
 
 def test_a_picture_of_any_schema() -> None:

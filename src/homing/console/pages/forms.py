@@ -49,7 +49,9 @@ async def get_forms(
 async def get_new(request: Asked, tenant: Tenant) -> Html:
     """A form to begin with."""
     needed(tenant, APP)
-    return _editor(request, {"code": "", "name": "", "schema": pretty(START)}, form=None, versions=[], problem=None)
+    return await _editor(
+        request, {"code": "", "name": "", "schema": pretty(START)}, form=None, versions=[], problem=None
+    )
 
 
 @post("/forms/new", roles=OFFICE, status_code=200)
@@ -59,13 +61,18 @@ async def post_new(*, request: Asked, tenant: Tenant, caller: Caller, form: Form
     given = {name: form.raw(name) or "" for name in ("code", "name", "schema")}
     try:
         new = _checked(
-            {"code": form.text("code"), "name": form.text("name"), "schema": await _schema(request, form)}, NewForm
+            {
+                "code": form.text("code"),
+                "name": form.text("name"),
+                "schema": await _schema(request, form.text("schema")),
+            },
+            NewForm,
         )
         async with tenant.database.transaction(actor=str(caller.user_id)) as conn:
             await tenant.rows.keep(conn, 1)
             form_id = await publishing.create_form(conn, caller, new)
     except Problem as problem:
-        return _editor(request, given, form=None, versions=[], problem=problem)
+        return await _editor(request, given, form=None, versions=[], problem=problem)
     return see_other(f"/console/forms/{form_id}", good("The draft is saved."))
 
 
@@ -73,7 +80,9 @@ async def post_new(*, request: Asked, tenant: Tenant, caller: Caller, form: Form
 async def post_preview(*, request: Asked, tenant: Tenant, form: Form) -> Html:
     """What a phone would ask by the schema that is being typed, and what is wrong with it."""
     needed(tenant, APP)
-    return render(request, "form.html", title="Preview", fragment="preview", **await _preview(request, form))
+    return render(
+        request, "form.html", title="Preview", fragment="preview", **await _drawn(request, form.raw("schema") or "")
+    )
 
 
 @get("/forms/{form_id:uuid}", roles=OFFICE)
@@ -92,7 +101,7 @@ async def post_form(*, request: Asked, tenant: Tenant, caller: Caller, form_id: 
         if form.text("was") != now["updated_at"]:
             given["was"] = now["updated_at"]
             raise Problem("state_conflict", "Somebody else saved this form meanwhile. Saving again replaces theirs.")
-        schema = await _schema(request, form)
+        schema = await _schema(request, form.text("schema"))
         wanted = {"name": form.text("name"), **({} if schema == _current(now) else {"schema": schema})}
         change = _checked(wanted, FormChange)
         publish = _checked({"version": form.maybe("version")}, Publish)
@@ -168,10 +177,10 @@ async def _page(
     form = await _read(tenant, caller, form_id)
     shown = {"name": form["name"], "schema": pretty(_current(form)), "version": "", "was": form["updated_at"]}
     versions = await _versions(tenant, caller, form_id)
-    return _editor(request, shown | (given or {}), form=form, versions=versions, problem=problem)
+    return await _editor(request, shown | (given or {}), form=form, versions=versions, problem=problem)
 
 
-def _editor(
+async def _editor(
     request: Asked,
     given: dict[str, str],
     *,
@@ -189,22 +198,14 @@ def _editor(
         form=form,
         versions=versions,
         problem=problem,
-        **_drawn(given["schema"]),
+        **await _drawn(request, given["schema"]),
     )
 
 
-def _drawn(text: str) -> dict[str, Any]:
-    """The preview of a page as it comes: strictly read or not, the typed text is judged again as soon as it changes."""
+async def _drawn(request: Asked, text: str) -> dict[str, Any]:
+    """The preview of the schema in ``text``, and what is wrong with it."""
     try:
-        schema = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError) as error:
-        return {"faults": [Fault("", str(error))], "fields": []}
-    return _judged(schema)
-
-
-async def _preview(request: Asked, form: Form) -> dict[str, Any]:
-    try:
-        return _judged(await _schema(request, form))
+        return _judged(await _schema(request, text))
     except Problem as problem:
         return {"faults": [Fault("", problem.detail)], "fields": []}
 
@@ -213,10 +214,10 @@ def _judged(schema: Any) -> dict[str, Any]:
     return {"faults": schemas.schema_faults(schema), "fields": picture(schema) if isinstance(schema, dict) else []}
 
 
-async def _schema(request: Asked, form: Form) -> dict[str, Any]:
+async def _schema(request: Asked, text: str) -> dict[str, Any]:
     """The schema that was typed, as strictly as the API reads one."""
     try:
-        return await decode(form.text("schema").encode(), dict[str, Any], limits=request.app.state.limits)
+        return await decode(text.encode(), dict[str, Any], limits=request.app.state.limits)
     except Problem as problem:
         raise Problem(problem.code.code, f"The schema: {problem.detail}") from None
 
