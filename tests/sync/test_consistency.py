@@ -15,12 +15,15 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from msgspec.structs import replace
 
 from homing.settings import Settings
 from tests.fixtures.server import serving
 from tests.sync.scene import Caller, Json, Scene, update
 
-NOW = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=5)
+NOW = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=45)
+"""Not behind the database in a long run of tests, as this is read when they are collected; and within an access token,
+which is good from the database's time on."""
 TEN_YEARS = timedelta(days=3652)
 EDITED = NOW - timedelta(hours=6)
 """When one of the two edited; the other at another of WHEN."""
@@ -96,7 +99,7 @@ CASES = [Case(*each) for each in product(FIELDS, WHEN, SENT, SENT)]
 def scene(shop_settings: Settings) -> Iterator[Scene]:
     assert shop_settings.database_url is not None
     with (
-        serving(shop_settings, clock=lambda: SERVER.now) as server,
+        serving(replace(shop_settings, access_token_seconds=3600), clock=lambda: SERVER.now) as server,
         httpx.Client(base_url=server.url, timeout=60) as http,
         psycopg.connect(shop_settings.database_url, autocommit=True) as conn,
     ):
