@@ -107,7 +107,7 @@ async def free_running(url: str, seed: int, transactions: int, *, writers: int, 
         people = await furnished(world, rng, devices)
         users = [claims.user_id for claims in people]
         pulled = asyncio.Condition()
-        over = asyncio.Event()
+        over, settled = asyncio.Event(), asyncio.Event()
 
         async def write() -> None:
             async with await writer_connection(world, "200ms") as conn:
@@ -134,6 +134,7 @@ async def free_running(url: str, seed: int, transactions: int, *, writers: int, 
                     pulled.notify_all()
                 if page is not None and not page["has_more"]:
                     device.compare(await yard.as_of(world, device.claims.user_id, device.snapshot()))
+            await settled.wait()
             while (page := await device.pull()) is None or page["has_more"]:
                 pass
             device.compare(await yard.now(world, device.claims.user_id))
@@ -146,7 +147,9 @@ async def free_running(url: str, seed: int, transactions: int, *, writers: int, 
             over.set()
             async with pulled:
                 pulled.notify_all()
-            await asyncio.gather(slow, *pulls)
+            await slow  # closing its connection commits what it had open
+            settled.set()
+            await asyncio.gather(*pulls)
         tally.by_change = by_change(world)
     return tally
 

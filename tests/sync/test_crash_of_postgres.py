@@ -32,6 +32,7 @@ from homing import jobs
 from homing.postgres.database import Database
 from homing.postgres.embedded import EmbeddedError, embedded
 from homing.postgres.migrations import migrate
+from homing.server.live import POLL_SECONDS
 from homing.settings import Settings
 from tests.fixtures.cluster import shipped_migrations
 from tests.sync.bench import Bench, Blow, Node
@@ -243,6 +244,7 @@ def test_who_listens_hears_of_what_is_written_afterwards(bench: Bench, postgres:
             pusher = Pusher(scene.signed_in(reader), http)
             return str(pusher.push(f"{title} {next(scene.numbers)}")["results"][0]["server_id"])
 
+    scene.server.tenant.live.poll_seconds = POLL_SECONDS
     with listening(reader) as live:
         live.current()
         # From here on the pushing node knows that another one has listeners.

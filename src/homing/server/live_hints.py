@@ -28,6 +28,8 @@ GAP_SECONDS = 0.005
 """Shortest time between two hints of one node."""
 LOOK_SECONDS = 5.0
 """How long a node believes that it is alone, or not."""
+TRIES = 10
+"""After PostgreSQL was restarted, every connection of the pool fails once."""
 AGAIN_SECONDS = 1.0
 """Before listening again, after the connection for it was lost."""
 
@@ -61,6 +63,7 @@ class Hints:
 
     async def _give(self) -> None:
         self._again = True
+        failures = 0
         while self._again:
             self._again = False
             now = monotonic()
@@ -72,8 +75,11 @@ class Hints:
                     if self._others:
                         await conn.execute(_GIVE, [CHANNEL, str(self._node)])
             except (Problem, psycopg.Error):
-                log.debug("a hint was not given", exc_info=True)  # the others poll
-                return
+                failures += 1
+                if failures == TRIES:
+                    log.debug("a hint was not given", exc_info=True)  # the others poll
+                    return
+                self._again = True
             await asyncio.sleep(GAP_SECONDS)
 
     @asynccontextmanager
