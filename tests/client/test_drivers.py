@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from random import Random
@@ -13,7 +15,7 @@ import anyio.lowlevel
 import pytest
 
 from homing.client import AsyncClient, Client, EditError, Report
-from homing.client.exchange import Flow, Request, Response, Unreachable
+from homing.client.exchange import Flow, Request, Response, Unreachable, Wait
 from tests.client.device import enrolled
 from tests.client.peer import Peer
 from tests.client.peer_server import Handle, listening
@@ -201,6 +203,28 @@ def test_a_cancelled_sync_goes_on_later(device: Any) -> None:
     with listening(slow) as server:
         report = anyio.run(cancelled, server)
     assert (report.ok, report.verified) == (True, True)
+
+
+def test_a_sync_that_is_cancelled_twice_leaves_no_step_behind(device: Any) -> None:
+    begun, release = threading.Event(), threading.Event()
+
+    def steps() -> Any:
+        begun.set()
+        assert release.wait(10)
+        yield Wait(0.0, 0.0)
+
+    async def twice() -> None:
+        async with AsyncClient(device.path, "http://127.0.0.1:9") as client:
+            running = asyncio.create_task(client.run(steps()))
+            await asyncio.to_thread(begun.wait)
+            for _ in range(2):
+                running.cancel()
+                await anyio.lowlevel.checkpoint()
+            release.set()
+            with pytest.raises(asyncio.CancelledError):
+                await running
+
+    asyncio.run(twice())
 
 
 def test_edits_while_a_sync_runs_in_a_thread(device: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 from random import Random
 from types import TracebackType
@@ -364,7 +364,9 @@ async def _in_thread(steps: Flow[Any], answer: Answer) -> tuple[Step | None, Any
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
-        await asyncio.wait([work])
+        while not work.done():  # anyio cancels again at every wait
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([work])
         raise
 
 
