@@ -43,6 +43,7 @@ format: $(VENV)/.develop ## write the formatting instead of checking it
 
 soak: $(VENV)/.develop ## the long simulations
 	$(PYTEST) -m soak $(ONLY)
+	$(PYTEST) -m "not soak" --hypothesis-profile new $$(grep -rl --include "test_*.py" "^from hypothesis" tests)
 
 bench: $(VENV)/.develop ## raw PostgreSQL, a thin server and Homing, measured in one run
 	$(BIN)/python -m bench

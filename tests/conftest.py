@@ -4,6 +4,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 pytest_plugins = sorted(
     f"tests.fixtures.{path.stem}"
@@ -13,6 +14,12 @@ pytest_plugins = sorted(
 
 # What its assertions compare is shown as in a test.
 pytest.register_assert_rewrite("tests.sync.bench")
+
+# The suite tries the same examples every time: what it finds, whoever changed something finds before it is merged.
+# `make soak` looks for new ones.
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.register_profile("new", max_examples=500, deadline=None)
+settings.load_profile("same")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -470,6 +470,63 @@ async def test_a_chain_of_edits_is_no_conflict(world: World) -> None:
     assert [(r["status"], r.get("code")) for r in results] == [("ok", None), ("conflict", "deleted"), ("ok", None)]
 
 
+async def test_a_chain_counts_for_what_it_changed_however_it_is_cut(world: World) -> None:
+    """Each edit names the version that the device knows, and says what its row is now: the device never pulls."""
+    place = await furnish(world)
+    other = await world.person("WORKER", place.own)
+    counted = [{"quantity": 5, "tags": ["a"]}, {"quantity": 7, "tags": ["b"]}, {"quantity": 4, "tags": ["b", "c"]}]
+
+    async def end(*batches: list[Json]) -> tuple[int, set[str]]:
+        row = (await world.push(place.device, item(place.own)))[0]["server_id"]
+        await world.push(other, update("item", row, 1, quantity=30, tags=["theirs"]))
+        for batch in batches:
+            results = await world.push(place.device, *(update("item", row, 1, **values) for values in batch))
+            assert [(r["status"], r["merged"]) for r in results] == [("ok", True)] * len(batch)
+        payload = (await world.sync(other)).payloads("item")[row]
+        return payload["quantity"], set(payload["tags"])
+
+    first, second, third = counted
+    for batches in ([counted], [[first], [second], [third]], [[first, second], [third]], [[first], [second, third]]):
+        assert await end(*batches) == (34, {"theirs", "b", "c"})
+
+
+async def test_what_the_device_did_first_and_then_others_is_no_news_to_it(world: World) -> None:
+    """The device is the first; then others; then the device goes on from its own edit, and takes back what it did."""
+    place = await furnish(world)
+    other = await world.person("WORKER", place.own)
+    token = (await world.sync(place.device)).token
+    for n, base in enumerate(({"version": 1}, {"token": token})):
+        row = place.row if n else (await world.push(place.device, item(place.own)))[0]["server_id"]
+        sent = [
+            (place.device, {"quantity": 5, "tags": ["a", "b"], "status": "mine"}),
+            (other, {"quantity": 30, "tags": ["theirs"], "status": "theirs"}),
+            (place.device, {"quantity": 6, "tags": ["b"], "status": "mine"}),
+            (place.device, {"quantity": 0, "tags": []}),
+        ]
+        results = [
+            (
+                await world.push(
+                    who, update("item", row, None, **values) | {"base": base if who is place.device else {"version": 1}}
+                )
+            )[0]
+            for who, values in sent
+        ]
+        assert [(r["status"], r.get("code")) for r in results[:1] + results[2:]] == [("ok", None)] * 3
+        payload = (await world.sync(other)).payloads("item")[row]
+        assert (payload["quantity"], payload["tags"]) == (30, ["theirs"])
+
+
+async def test_agreeing_with_others_is_not_having_seen_them(world: World) -> None:
+    """Both set the same: the device may take that back, and its next edit is no news of what else others did."""
+    place = await furnish(world)
+    other = await world.person("WORKER", place.own)
+    await world.push(other, update("item", place.row, 1, title="same", status="theirs"))
+    (agreed,) = await world.push(place.device, update("item", place.row, 1, title="same"))
+    assert (agreed["status"], agreed["merged"], agreed["server_version"]) == ("ok", True, 2)
+    (back,) = await world.push(place.device, update("item", place.row, 1, title="an item"))
+    assert (back["status"], back["code"]) == ("conflict", "version_conflict")
+
+
 async def test_edits_of_others_merge_by_field_and_conflict_where_they_overlap(world: World) -> None:
     place = await furnish(world)
     other = await world.person("WORKER", place.own)
@@ -485,8 +542,8 @@ async def test_edits_of_others_merge_by_field_and_conflict_where_they_overlap(wo
     assert [(r["status"], r.get("code"), r.get("merged", False), r["server_version"]) for r in results] == [
         ("ok", None, True, 3),
         ("conflict", "version_conflict", False, 3),
-        ("ok", None, False, 3),
-        ("ok", None, False, 3),
+        ("ok", None, True, 3),
+        ("ok", None, True, 3),
         ("ok", None, False, 4),
     ]
     assert results[1]["server_payload"]["title"] == "theirs"
@@ -625,7 +682,7 @@ async def test_devices_that_edit_the_same_rows_in_any_order_all_get_through(worl
         found = []
         for turn in range(4):
             order = sorted(rows, key=lambda row, turn=turn: hash((row, n, turn)))
-            values = {"quantity": n} if turn == 0 else {"tags": [f"{n}-{turn}"]}
+            values = {"quantity": n, "tags": [f"{n}-{m}" for m in range(turn + 1)]}
             found += await world.push(claims, *(update("item", row, 1, **values) for row in order))
         return found
 
@@ -634,7 +691,7 @@ async def test_devices_that_edit_the_same_rows_in_any_order_all_get_through(worl
     for payload in (await world.sync(place.device)).payloads("item").values():
         if payload["id"] in rows:
             assert payload["quantity"] == 1 + 2 + 3 + 4 + 5 + 6
-            assert set(payload["tags"]) == {f"{n}-{turn}" for n in range(1, 7) for turn in range(1, 4)}
+            assert set(payload["tags"]) == {f"{n}-{turn}" for n in range(1, 7) for turn in range(4)}
 
 
 # ---------------------------------------------------------------------------------------------------- round trips

@@ -34,6 +34,31 @@ class Mutant:
 
 
 MUTANTS = (
+    # ------------------------------------------------------------------------------------------------------ merge
+    Mutant(
+        "chain",
+        ENGINE / "base.py",
+        "base |= value.wire(table)",
+        "value.wire(table)",
+        "An edit is measured against the row before the device's own last one: what it counted then counts twice.",
+        ("tests/engine/test_push.py::test_a_chain_counts_for_what_it_changed_however_it_is_cut",),
+    ),
+    Mutant(
+        "own-history",
+        ENGINE / "base.py",
+        "base[name], last[name] = wrote[name], entry.version",
+        "last[name] = entry.version",
+        "The same, where the device was first and others came after it.",
+        ("tests/engine/test_push.py::test_what_the_device_did_first_and_then_others_is_no_news_to_it",),
+    ),
+    Mutant(
+        "agreed",
+        ENGINE / "decide.py",
+        "return Nothing(merged=others, decided",
+        "return Nothing(decided",
+        "A device whose edit others had made already takes their version for its own, with what else they did.",
+        ("tests/engine/test_push.py::test_agreeing_with_others_is_not_having_seen_them",),
+    ),
     # ------------------------------------------------------------------------------------------------------- pull
     Mutant(
         "cursor",

@@ -41,7 +41,7 @@ def test_a_version(scene: Scene) -> None:
         ] == [
             ("ok", None, 3, False),
             ("ok", None, 4, True),
-            ("ok", None, 4, False),
+            ("ok", None, 4, True),
             ("conflict", "version_conflict", 4, False),
             ("ok", None, 5, False),
             ("conflict", "stale_epoch", 5, False),

@@ -139,7 +139,7 @@ def test_equal_edits_are_no_conflict(scene: Scene) -> None:
     good = scene.good(first.team, title="base", price="1.00")
     first.push(update("good", good, 1, title="same", price="2"))
     (result,) = second.push(update("good", good, 1, title="same", price="2.00"))
-    assert outcome(result) == ("ok", None, 2, False)
+    assert outcome(result) == ("ok", None, 2, True)
     assert ok(office.get("/mobile/conflicts", device_id=second.device_id))["items"] == []
 
 

@@ -20,7 +20,7 @@ from homing.engine.bind import Bound
 from homing.engine.scopes import held_sql
 from homing.engine.statement import Statement
 from homing.engine.tables import BoundTable
-from homing.engine.values import read_row
+from homing.engine.values import Values, read, read_row
 from homing.protocol.token import Snapshot
 
 
@@ -57,7 +57,8 @@ class Entry(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """What happened to a row since a base, and the row as it was then (wire values)."""
+    """What happened to a row since a base, and the row as the device had it before this batch (wire values): as it was
+    then, with the device's own edits since, as it sent them."""
 
     base: dict[str, Any]
     entries: tuple[Entry, ...]
@@ -73,6 +74,7 @@ class Wanted:
 
 
 _entries = msgspec.json.Decoder(list[Entry])
+_sent = msgspec.json.Decoder(list[tuple[int, dict[str, msgspec.Raw]]])
 
 
 class Readers:
@@ -147,12 +149,15 @@ class Readers:
         return self._former[table.id]
 
     def history(self, table: BoundTable) -> Statement:
-        """What happened to each wanted row since its base: n, the base row's payload, the entries."""
+        """What happened to each wanted row since its base: n, the base row's payload, the entries, the payload with what
+        ``device`` wrote since (None: nothing), and what it sent that was merged: [[version, payload], ...]."""
         if table.id not in self._history:
             self._history[table.id] = Statement(
                 sql.SQL(_HISTORY).format(
                     id=sql.Literal(table.id),
+                    resource_type=sql.Literal(table.resource_type),
                     payload=table.payload_sql("b"),
+                    own=table.payload_sql("own"),
                     table=table.qualified,
                     key=sql.Identifier(table.key.name),
                     type=sql.SQL(table.key_type),
@@ -192,15 +197,31 @@ WITH wanted AS (
 SELECT w.n, {payload}::text,
        (SELECT coalesce(json_agg(json_build_object('version', e.version, 'device', e.device_id,
             'edited_at', e.edited_at, 'fields', (SELECT json_agg(f) FROM jsonb_object_keys(e.changes) f))
-            ORDER BY e.version), '[]')::text FROM entries e WHERE e.n = w.n)
+            ORDER BY e.version), '[]')::text FROM entries e WHERE e.n = w.n),
+       CASE WHEN o.wrote IS NOT NULL THEN {own}::text END,
+       -- Of an edit that was merged, the history has what became of it, which is not what the device has.
+       (SELECT json_agg(json_build_array(i.server_version, i.payload)
+                        ORDER BY i.server_version, i.created_at, i.position)::text
+        FROM homing.sync_items i
+        WHERE i.row_id = w.row_id AND i.device_id = %(device)s::uuid AND i.action = 'update' AND i.status = 'ok'
+            AND i.merged AND NOT i.again AND i.resource_type = {resource_type}
+            AND i.server_version > CASE WHEN w.seen IS NULL THEN w.base ELSE o.first - 1 END
+            AND NOT EXISTS (SELECT FROM homing.history c WHERE c.table_id = {id} AND c.row_id = w.row_id
+                            AND c.action = 'create' AND c.at > i.created_at))
 FROM wanted w
 JOIN {table} AS homing_row ON homing_row.{key} = w.row_id::{type}
 CROSS JOIN LATERAL (
-    SELECT coalesce(jsonb_object_agg(f.key, f.old), '{{}}') AS overlay FROM (
-        SELECT DISTINCT ON (c.key) c.key, c.value -> 0 AS old FROM entries e CROSS JOIN LATERAL jsonb_each(e.changes) c
-        WHERE e.n = w.n ORDER BY c.key, e.version) f
+    SELECT coalesce(jsonb_object_agg(f.key, f.olds[1]), '{{}}') AS was,
+           jsonb_object_agg(f.key, f.news[cardinality(f.news)]) FILTER (WHERE f.news IS NOT NULL) AS wrote,
+           min(f.first) AS first
+    FROM (
+        SELECT c.key, min(e.version) AS first, array_agg(c.value -> 0 ORDER BY e.version) AS olds,
+            array_agg(c.value -> 1 ORDER BY e.version) FILTER (WHERE e.device_id = %(device)s::uuid) AS news
+        FROM entries e CROSS JOIN LATERAL jsonb_each(e.changes) c
+        WHERE e.n = w.n GROUP BY c.key) f
 ) o
-CROSS JOIN LATERAL jsonb_populate_record(homing_row, o.overlay) AS b
+CROSS JOIN LATERAL jsonb_populate_record(homing_row, o.was) AS b
+CROSS JOIN LATERAL jsonb_populate_record(homing_row, o.wrote) AS own
 """
 
 
@@ -214,6 +235,23 @@ def wanted_json(wanted: Sequence[Wanted]) -> str:
     ).decode()
 
 
-def since(rows: Sequence[Any], wanted: Sequence[Wanted]) -> dict[Wanted, Since]:
+def since(rows: Sequence[Any], wanted: Sequence[Wanted], table: BoundTable, device: UUID | None) -> dict[Wanted, Since]:
     """The rows of ``Readers.history``, by what was wanted."""
-    return {wanted[n]: Since(read_row(payload), tuple(_entries.decode(entries))) for n, payload, entries in rows}
+    found = {}
+    for n, payload, entries_text, wrote_text, sent_text in rows:
+        base, entries = read_row(payload), tuple(_entries.decode(entries_text))
+        wrote = {} if wrote_text is None else read_row(wrote_text)
+        last: dict[str, int] = {}
+        for entry in entries:
+            if entry.device is not None and entry.device == device:
+                for name in entry.fields or ():
+                    base[name], last[name] = wrote[name], entry.version
+        for version, sent in () if sent_text is None else _sent.decode(sent_text):
+            for name, raw in sent.items():
+                if name in table.columns and version >= last.get(name, 0):
+                    value = read(table, {name: raw}, frozenset({name}))
+                    # What cannot be read stood for a key (a temp id, a code): the history has that.
+                    if isinstance(value, Values):
+                        base |= value.wire(table)
+        found[wanted[n]] = Since(base, entries)
+    return found

@@ -46,7 +46,8 @@ class Delete:
 
 @dataclass(frozen=True, slots=True)
 class Nothing:
-    """The row is as the item wants it already."""
+    """The row is as the item wants it already. ``merged``: that, or more, is others' doing, which the device has not
+    seen: it must not take the row's version for the base of its next edit."""
 
     merged: bool = False
     decided: dict[str, str] = field(default_factory=dict)
@@ -144,7 +145,6 @@ def _decide_change(
         return Conflict("stale_epoch", tuple(edit.values), None)
     base: Mapping[str, Any] | None
     theirs: dict[str, Theirs] = {}
-    mine: set[str] = set()
     others = False
     if is_patch(item.base, item.action, item.client_version):
         base = server
@@ -171,8 +171,6 @@ def _decide_change(
                         before = theirs.get(name)
                         if before is None or before.edited_at < entry.edited_at:
                             theirs[name] = Theirs(entry.edited_at)
-                else:
-                    mine.update(entry.fields or ())
             complete = len(found.entries) == standing.stored_version - need.base if need.seen is None else True
             if not complete:
                 base, others = None, True
@@ -188,7 +186,7 @@ def _decide_change(
         return Delete()
     if table.declared.merge.whole and others:
         differing = tuple(n for n, v in edit.values.items() if not _alike(table.columns[n], v, server.get(n)))
-        return Conflict("version_conflict", differing, base) if differing else Nothing(base=base)
+        return Conflict("version_conflict", differing, base) if differing else Nothing(merged=True, base=base)
     outcome = merge(
         table.columns,
         table.declared.merge,
@@ -197,12 +195,11 @@ def _decide_change(
         client=edit.values,
         theirs=theirs,
         edited_at=work.edited_at,
-        mine=mine,
     )
     if isinstance(outcome, Overlap):
         return Conflict("version_conflict", outcome.fields, base)
     if not outcome.values:
-        return Nothing(merged=others and bool(outcome.decided), decided=outcome.decided, base=base)
+        return Nothing(merged=others, decided=outcome.decided, base=base)
     return Update(outcome.values, merged=others, decided=outcome.decided, base=base)
 
 

@@ -317,8 +317,9 @@ async def _read_history(conn: Connection, meeting: Meeting, works: Sequence[Work
     for table in meeting.tables:
         needs = list(dict.fromkeys(wanted.get(table.id, [])))
         if needs:
-            cursor = await meeting.engine.readers.history(table).run(conn, {"wanted": base.wanted_json(needs)})
-            meeting.history |= base.since(await cursor.fetchall(), needs)
+            params = {"wanted": base.wanted_json(needs), "device": meeting.device_id}
+            cursor = await meeting.engine.readers.history(table).run(conn, params)
+            meeting.history |= base.since(await cursor.fetchall(), needs, table, meeting.device_id)
 
 
 def lower_floor(floors: dict[tuple[int, str], int], key: tuple[int, str], work: Work) -> None:

@@ -1,7 +1,7 @@
 """Merging: how an edit made on an old row meets what happened to the row since. Pure.
 
-Three rows are known: the *base* (what the device saw), the *server's* row now, and the fields the *client* sends, which
-are only those it changed. Field by field:
+Three rows are known: the *base* (what the device had before), the *server's* row now, and the fields the *client*
+sends, which are only those it changed. Field by field:
 
 * the server's value is the client's already (and no counter), or only the client changed it: nothing to decide;
 * the client sends what it saw, as one does that sends whole rows: it changed nothing, and the server's value stays;
@@ -11,13 +11,14 @@ One overlapping field with the policy ``manual`` makes the whole item a conflict
 together, and half an edit is nobody's intention. What a policy decides is kept in the open too, as a resolved conflict
 that holds the losing value.
 
-A device's own earlier edits are never "the server's change": they are left out of ``theirs`` before this module is
-asked, so a chain of edits of one device never conflicts with itself.
+A device's own earlier edits are never "the server's change": before this module is asked, they are left out of
+``theirs`` and laid over the base, so a chain of edits of one device never conflicts with itself, and each of its links
+counts for what it changed, however the chain is cut into batches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -60,12 +61,10 @@ def merge(
     client: Mapping[str, Any],
     theirs: Mapping[str, Theirs],
     edited_at: datetime,
-    mine: Set[str] = frozenset(),
 ) -> Apply | Overlap:
     """Decide an edit. ``base`` is None where history no longer reaches back to it: then every differing field counts
     as changed by both sides. ``client``: wire values of the fields the client sends; ``edited_at`` its corrected and
-    clamped time of edit; ``mine`` the fields that the device itself changed since the base: sent as they were there,
-    they are taken back."""
+    clamped time of edit."""
     values: dict[str, Any] = {}
     decided: dict[str, str] = {}
     manual: list[str] = []
@@ -80,7 +79,7 @@ def merge(
             values[field] = ours
             continue
         before = None if base is None else base.get(field)
-        if base is not None and field not in mine and _unchanged(column, ours, before):
+        if base is not None and _unchanged(column, ours, before):
             continue
         outcome = _decide(policy, base is not None, before, server.get(field), ours, theirs.get(field), edited_at)
         if isinstance(outcome, _Manual):

@@ -1,0 +1,1 @@
+DROP INDEX homing.sync_items_merged;
