@@ -149,8 +149,8 @@ class Readers:
         return self._former[table.id]
 
     def history(self, table: BoundTable) -> Statement:
-        """What happened to each wanted row since its base: n, the base row's payload, the entries, the payload with what
-        ``device`` wrote since (None: nothing), and what it sent that was merged: [[version, payload], ...]."""
+        """What happened to each wanted row since its base: n, the base row's payload, the entries, the payload with
+        what ``device`` wrote since (or None), and what it sent that was merged: [[version, payload], ...]."""
         if table.id not in self._history:
             self._history[table.id] = Statement(
                 sql.SQL(_HISTORY).format(
