@@ -34,6 +34,23 @@ class Mutant:
 
 
 MUTANTS = (
+    # ------------------------------------------------------------------------------------------------------- live
+    Mutant(
+        "late-joiner",
+        Path("src/homing/server/live.py"),
+        "await self._admit(conn, found, joining)",
+        "await self._admit(conn, found, joining + list(self._joining))",
+        "Who connects while a round is sent is told to be up to date by what was read before they came.",
+        ("tests/engine/test_live_rounds.py::test_nobody_is_current_by_what_was_read_before_they_came",),
+    ),
+    Mutant(
+        "ahead",
+        ENGINE / "pull.py",
+        "msgspec.structs.replace(complete, possible=complete.held)",
+        "complete",
+        "A delta that ended while others wrote leaves a token that live delivery takes for exact.",
+        ("tests/engine/test_live_rounds.py::test_who_is_ahead_of_their_token_is_at_no_moment_less_than_it_says",),
+    ),
     # ------------------------------------------------------------------------------------------------------ merge
     Mutant(
         "chain",
