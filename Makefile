@@ -55,8 +55,8 @@ screenshots: $(VENV)/.develop ## pictures of the console's pages in both themes,
 	$(BIN)/python -m tests.console.screenshots
 
 lock: $(VENV)/.develop ## resolve the lock files again from pyproject.toml
-	$(COMPILE) --upgrade --extra build --extra demo --output-file requirements.txt
-	$(COMPILE) --upgrade --extra build --extra demo --extra dev --extra bench --output-file requirements-dev.txt
+	$(COMPILE) --upgrade --extra build --extra demo --extra heic --output-file requirements.txt
+	$(COMPILE) --upgrade --extra build --extra demo --extra heic --extra dev --extra bench --output-file requirements-dev.txt
 	@! grep -nE '://|^ *-(-index|-extra|-find|i |f )' requirements.txt requirements-dev.txt
 
 clean: ## remove .venv, caches and builds; data stay

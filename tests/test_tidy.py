@@ -157,7 +157,8 @@ def test_tests_wait_for_signals_and_use_the_real_thing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lock", "extras"), [("requirements.txt", ("demo",)), ("requirements-dev.txt", ("demo", "dev", "bench"))]
+    ("lock", "extras"),
+    [("requirements.txt", ("demo", "heic")), ("requirements-dev.txt", ("demo", "heic", "dev", "bench"))],
 )
 def test_the_lock_names_every_package_by_version_and_hash_and_no_place_to_get_it_from(
     lock: str, extras: tuple[str, ...]

@@ -7,6 +7,9 @@ from typing import Any
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+from pillow_heif import register_heif_opener
+
+register_heif_opener()
 
 GPS = 0x8825
 SECRET = b"50.0875N 14.4213E"
@@ -39,6 +42,19 @@ def photo(orientation: int = 1, **options: Any) -> bytes:
     """A camera's JPEG: EXIF, XMP, a comment, and a preview behind its end."""
     data = encoded(scene(), exif=exif(orientation), comment=SECRET, xmp=b"<x:xmpmeta>" + SECRET, **options)
     return data + b"\x00" * 16 + SECRET
+
+
+def iphone_photo(orientation: int = 1) -> bytes:
+    """A HEIC as iPhones make it, with EXIF and XMP. How it is turned is said by the file, and by EXIF again."""
+    return encoded(scene(), "HEIF", exif=exif(orientation).tobytes(), xmp=b"<x:xmpmeta>" + SECRET)
+
+
+def heic_saying(width: int, height: int) -> bytes:
+    """A HEIC whose head speaks of so many pixels, and which has 640 by 480."""
+    whole = iphone_photo()
+    assert whole.count(b"ispe") == 1
+    at = whole.index(b"ispe") + 8
+    return whole[:at] + struct.pack(">II", width, height) + whole[at + 8 :]
 
 
 def screenshot() -> bytes:

@@ -27,6 +27,8 @@ from tests.media.images import (
     SECRET,
     encoded,
     exif,
+    heic_saying,
+    iphone_photo,
     is_upright,
     opened,
     photo,
@@ -243,6 +245,40 @@ def test_every_kind_of_image(put: Callable[..., str], worker: Person, do_jobs: C
             assert is_upright(opened(thumb.content).convert("RGB")), what
 
 
+def test_an_iphones_photo_is_read_like_any_other(
+    put: Callable[..., str], worker: Person, new_person: SignIn, settings: Settings, do_jobs: Callable[[], None]
+) -> None:
+    turned = iphone_photo(6)
+    clear = scene(mode="RGBA")
+    clear.putalpha(100)
+    media_id, kept = put(turned, "image/heic"), put(turned, "image/heif", keep_metadata=True)
+    upright, see_through = put(iphone_photo(), "image/heif"), put(encoded(clear, "HEIF"), "image/heic")
+    do_jobs()
+    assert [
+        (each["kind"], each["format"], each["width"], each["height"]) for each in state_of(worker, media_id)["variants"]
+    ] == [
+        *(("thumb", name, 240, 320) for name in ("avif", "jpeg", "webp")),
+        *(("medium", name, 480, 640) for name in ("avif", "jpeg", "webp")),
+        ("original", "jpeg", 480, 640),
+    ]
+    for variant, headers, kind in (
+        ("thumb", AVIF, "avif"),
+        ("medium", WEBP, "webp"),
+        ("thumb", None, "jpeg"),
+        ("original", AVIF, "jpeg"),
+    ):
+        answer = fetch(worker, media_id, variant, headers)
+        assert (answer.status_code, answer.headers["content-type"]) == (200, f"image/{kind}")
+        image = opened(answer.content)
+        assert dict(image.getexif()) == {}
+        assert SECRET not in answer.content
+        assert is_upright(image.rotate(90, expand=True)), variant  # turned once, and not twice
+        assert is_upright(opened(fetch(worker, upright, variant, headers).content)), variant
+    assert fetch(worker, kept).content == turned
+    assert SECRET not in fetch(worker, kept, "medium").content
+    assert fetch(worker, see_through).headers["content-type"] == "image/png"
+
+
 def test_what_is_no_image_is_told_so_and_done_with(
     put: Callable[..., str], worker: Person, new_person: SignIn, settings: Settings, do_jobs: Callable[[], None]
 ) -> None:
@@ -255,6 +291,12 @@ def test_what_is_no_image_is_told_so_and_done_with(
         "large by its head": (png_saying(2000, 1001), "image/png", "it has more than 2000000 pixels"),
         "no pixels": (png_saying(0, 5), "image/png", "it is no PNG file"),
         "few of many": (png_saying(1000, 1000), "image/png", "it cannot be read: "),
+        "half a heic": (iphone_photo()[:-600], "image/heic", "it "),
+        "heic's head and noise": (iphone_photo()[:64] + bytes(range(256)) * 9, "image/heic", "it is no HEIF file"),
+        "huge by heic's head": (heic_saying(2**31 - 1, 2**31 - 1), "image/heic", "it "),
+        "large by heic's head": (heic_saying(2000, 1001), "image/heic", "it has more than 2000000 pixels"),
+        "other than heic's head": (heic_saying(1000, 1000), "image/heif", "it cannot be read: "),
+        "avif that says heic": (encoded(scene(), "AVIF").replace(b"ftypavif", b"ftypheic", 1), "image/heic", "it "),
         "a text of many megabytes": (png_unpacking_to(2**26), "image/png", "it cannot be read: ValueError"),
     }
     media = {what: put(data, kind) for what, (data, kind, _) in given.items()}

@@ -72,6 +72,8 @@ def make(order: Order) -> dict[str, Any]:
     Image.MAX_IMAGE_PIXELS = order["pixels_max"]
     warnings.simplefilter("ignore", UserWarning)  # damaged EXIF is no reason to refuse the pixels
     warnings.simplefilter("error", Image.DecompressionBombWarning)
+    if order["reader"] == "HEIF":
+        _read_heif()
     try:
         image = Image.open(order["path"], formats=[order["reader"]])
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
@@ -99,6 +101,14 @@ def make(order: Order) -> dict[str, Any]:
         plain.thumbnail((box, box), Image.Resampling.LANCZOS, reducing_gap=2.0)
         made += _write(_turned(plain, turn), kind, folder, formats=(_fallback(plain), "webp", "avif"))
     return {"width": width, "height": height, "upright": turn == 1, "animated": animated, "made": made}
+
+
+def _read_heif() -> None:
+    """Teach Pillow the format of phones' cameras, and no more of it than the picture: nobody looks at the rest here.
+    One thread, as the bound on memory counts the stacks of all. Its decoder turns the picture itself."""
+    from pillow_heif import register_heif_opener  # noqa: PLC0415 - an extra, and most images do without
+
+    register_heif_opener(DECODE_THREADS=1, THUMBNAILS=False, DEPTH_IMAGES=False, AUX_IMAGES=False)
 
 
 def _too_many(order: Order) -> RefusedError:

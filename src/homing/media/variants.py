@@ -25,6 +25,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,6 +40,8 @@ log = logging.getLogger("homing.media")
 TASK: Final = "homing.images"
 BOXES: Final = {"thumb": 320, "medium": 1280}
 """Kind → longest side in pixels: a list on any screen, and a phone's whole screen. Smaller images stay as they are."""
+_HEIC = {} if find_spec("pillow_heif") is None else {"image/heic": "HEIF", "image/heif": "HEIF"}
+"""By the extra ``heic``: its wheel holds a library under the GPL (ADR 0067)."""
 READERS: Final = {
     "image/jpeg": "JPEG",
     "image/jpg": "JPEG",
@@ -50,8 +53,8 @@ READERS: Final = {
     "image/x-ms-bmp": "BMP",
     "image/tiff": "TIFF",
     "image/avif": "AVIF",
-}
-"""Types that are read, and Pillow's name of each. HEIC is not among them: no free decoder ships with Pillow."""
+} | _HEIC
+"""Types that are read, and Pillow's name of each."""
 _TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif"}
 """Readers whose files can be stripped without decoding them."""
 
