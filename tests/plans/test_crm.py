@@ -19,8 +19,9 @@ if TYPE_CHECKING:  # pytest rewrites each plugin's asserts as it loads it, which
     from tests.fixtures.cluster import Cluster
 
 CUSTOMERS, JOBS, WORKERS = 10_000, 20_000, 100
-# Customer n has the id …n; one in five thousand lives in a rare street, every other one in the same city. Job n is of
-# customer n % 10,000 and given to worker n % 100; nine in ten are completed.
+# Customer n has the id …n; one in five thousand lives in a rare street, every other one in the same city, and the two
+# thousand that were changed first in the same village. Job n is of customer n % 10,000 and given to worker n % 100; nine in
+# ten are completed.
 COMPANY = f"""
 SET session_replication_role = replica;
 INSERT INTO homing.users (id, username, name, role)
@@ -29,7 +30,7 @@ SELECT ('00000000-0000-0000-0000-' || lpad(n::text, 12, '0'))::uuid, 'user-' || 
 INSERT INTO crm.customers (id, name, phone, address, updated_at)
 SELECT ('00000000-0000-0000-0001-' || lpad(n::text, 12, '0'))::uuid, 'Customer ' || n, '555-' || lpad(n::text, 6, '0'),
        n || CASE WHEN n % 5000 = 0 THEN ' Unicorn' ELSE ' Elm' END || ' Street'
-         || CASE WHEN n % 2 = 0 THEN ', Bree' ELSE '' END,
+         || CASE WHEN n % 2 = 0 THEN ', Bree' ELSE '' END || CASE WHEN n <= 2000 THEN ', Archet' ELSE '' END,
        timestamptz '2026-01-01Z' + n * interval '1 minute' FROM generate_series(1, {CUSTOMERS}) n;
 INSERT INTO crm.jobs (id, title, customer_id, status, start_date, created_by_id, updated_by_id, updated_at)
 SELECT ('00000000-0000-0000-0002-' || lpad(n::text, 12, '0'))::uuid, 'Job ' || n,
@@ -122,9 +123,9 @@ def read_by(scans: list[dict[str, Any]]) -> int:
     ("query", "filters", "asked", "indexes", "most"),
     [
         # The spec's three query patterns.
-        ("list_customers", {"active", "q"}, {"q": "unicorn"}, {"customers_words", "customers_phone_prefix"}, 2),
-        ("list_customers", {"active", "q"}, {"q": "555-0000"}, {"customers_words", "customers_phone_prefix"}, 99),
-        ("list_customers", {"active", "q", "after"}, {"q": "bree"}, {"customers_words"}, 10_000),
+        ("search_customers", {"active"}, {"q": "unicorn"}, {"customers_words", "customers_phone_prefix"}, 2),
+        ("search_customers", {"active"}, {"q": "555-0000"}, {"customers_words", "customers_phone_prefix"}, 99),
+        ("search_customers", {"active", "after"}, {"q": "bree"}, {"customers_words", "customers_listed"}, 10_000),
         ("list_jobs", {"active"}, {}, {"jobs_dashboard"}, 21),
         ("list_jobs", {"active", "after"}, {}, {"jobs_dashboard"}, 21),
         ("list_worker_jobs", set(), {}, {"idx_assignments_user", "jobs_to_do"}, 250),
@@ -154,6 +155,71 @@ def test_a_query_is_answered_along_its_index(
     assert all(used & set(index.split(" or ")) for index in indexes), used
     assert whole_tables(scans) == []
     assert read_by(scans) <= most, read_by(scans)
+
+
+NAIVE = """
+SELECT c.updated_at::text, c.id FROM crm.customers c
+WHERE (to_tsvector('english', c.name || ' ' || c.address) @@ plainto_tsquery('english', %(q)s)
+       OR starts_with(lower(c.phone), lower(%(q)s)))
+  AND (%(archived)s::boolean IS NULL OR c.is_archived = %(archived)s)
+ORDER BY c.updated_at DESC, c.id DESC
+"""
+"""What the search means, without a thought for speed."""
+
+
+@pytest.mark.parametrize(
+    ("word", "found"),
+    [
+        ("unicorn", 2),  # rare: sorted
+        ("Bree", 5_000),  # common: walked, the latest first
+        ("archet", 2_000),  # common, and none of the latest thousand has it: read whole
+        ("bree archet", 1_000),  # exactly as many as are asked for before it is common
+        ("555-001", 1_000),
+        ("555-0010", 100),
+        ("elm street", 9_998),
+        ("555-00%", 0),
+        ("nowhere", 0),
+    ],
+)
+@pytest.mark.parametrize("filters", [{"active"}, {"archived"}, set[str]()], ids=["active", "archived", "all"])
+def test_the_pages_of_a_search_are_those_of_the_naive_query(
+    company: str, word: str, found: int, filters: set[str]
+) -> None:
+    archived = {"active": False, "archived": True}.get("".join(filters))
+    with psycopg.connect(company) as conn:  # rolled back at the end
+        conn.execute("SET LOCAL session_replication_role = replica")
+        conn.execute("UPDATE crm.customers SET is_archived = true WHERE right(phone, 1) = '3'")
+        conn.execute("UPDATE crm.customers SET updated_at = '2026-01-08Z' WHERE right(phone, 2) = '40'")  # alike
+        expected = conn.execute(NAIVE, {"q": word, "archived": archived}).fetchall()
+        if archived is None:
+            assert len(expected) == found
+        pages = list(pages_of(conn, word, filters, limit=400))
+        assert [place for page in pages for place in page] == expected
+        assert {len(page) for page in pages[:-1]} <= {400}
+        (first,) = [*pages_of(conn, word, filters, limit=21)][:1]
+        assert first == expected[:21]
+        conn.rollback()
+
+
+def pages_of(
+    conn: psycopg.Connection[Any], word: str, filters: set[str], *, limit: int
+) -> Iterator[list[tuple[Any, ...]]]:
+    asked: dict[str, Any] = {"q": word, "limit": limit}
+    while True:
+        on = frozenset(filters | ({"after"} if "after_id" in asked else set()))
+        page = conn.execute(load_with("homing.apps.crm", "search_customers", on), asked).fetchall()
+        yield page
+        if len(page) < limit:
+            return
+        asked["after_at"], asked["after_id"] = page[-1]
+
+
+def test_a_search_for_a_common_word_reads_no_more_customers_than_a_rare_one_may(company: str) -> None:
+    """Half of the ten thousand have it. The index of words counts them all; of the table a thousand are read, and as
+    many of the latest as fill the page."""
+    statement = load_with("homing.apps.crm", "search_customers", frozenset({"active"}))
+    scans = scans_of(company, statement, ASKED | {"q": "bree"})
+    assert sorted(read_by([scan]) for scan in scans if scan["Node Type"] != "Bitmap Index Scan") == [0, 41, 1000]
 
 
 def whole_tables(scans: list[dict[str, Any]]) -> list[str]:

@@ -144,7 +144,7 @@ def _query(q: str | None, archived: str) -> Query:
         return Query(PACKAGE, "list_customers", frozenset(filters), {})
     if "\x00" in q:
         raise Problem("invalid_parameter", "q: NUL is in no name")
-    return Query(PACKAGE, "list_customers", frozenset(filters | {"q"}), {"q": q})
+    return Query(PACKAGE, "search_customers", frozenset(filters), {"q": q})
 
 
 async def _customer(tenant: Tenant, caller: Caller, customer_id: UUID, *, status: int = 200) -> RawJson:
