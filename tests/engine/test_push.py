@@ -10,15 +10,17 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import msgspec
 import pytest
 from psycopg.pq import Trace
 
-from homing.engine.caller import Claims
+from homing.engine.caller import Caller, Claims
+from homing.engine.conflicts import settle
 from homing.postgres.database import Database
 from homing.protocol.errors import Problem
+from homing.protocol.messages import ResolveRequest
 from tests.engine.world import Json, World, create, delete, item, update
 from tests.fixtures.engine import both_servers
 
@@ -514,6 +516,33 @@ async def test_what_the_device_did_first_and_then_others_is_no_news_to_it(world:
         assert [(r["status"], r.get("code")) for r in results[:1] + results[2:]] == [("ok", None)] * 3
         payload = (await world.sync(other)).payloads("item")[row]
         assert (payload["quantity"], payload["tags"]) == (30, ["theirs"])
+
+
+async def test_what_counts_counts_once_whoever_wins_a_conflict(world: World) -> None:
+    """An edit counts and is in conflict for its title. The device, which does not know, counts on; then others count;
+    then the office decides. What it decides about is the title, and what came with it."""
+    place = await furnish(world)
+    other, office = await world.person("WORKER", place.own), await world.person("OWNER", device=False)
+    for same_batch in (True, False):
+        for resolution, counted, tags in (
+            ("accept_client", 7 + 30 + 100, {"theirs", "a", "b"}),
+            ("accept_server", 2 + 30 + 100, {"theirs", "b"}),
+        ):
+            row = (await world.push(place.device, item(place.own)))[0]["server_id"]
+            await world.push(other, update("item", row, 1, title="theirs", quantity=30, tags=["theirs"]))
+            edits = [
+                update("item", row, 1, title="mine", quantity=5, tags=["a"]),
+                update("item", row, 1, quantity=7, tags=["a", "b"]),
+            ]
+            batches = [edits] if same_batch else [[edit] for edit in edits]
+            results = [result for batch in batches for result in await world.push(place.device, *batch)]
+            assert [result["status"] for result in results] == ["conflict", "ok"]
+            await world.push(other, update("item", row, 3, quantity=130 + 2))
+            caller = Caller(office.user_id, "OWNER", "default", "web", office.session_id, None, None)
+            await settle(world.engine, caller, UUID(results[0]["conflict_id"]), ResolveRequest(resolution=resolution))
+            payload = (await world.sync(other)).payloads("item")[row]
+            assert (payload["quantity"], set(payload["tags"])) == (counted, tags)
+            assert payload["title"] == ("mine" if resolution == "accept_client" else "theirs")
 
 
 async def test_agreeing_with_others_is_not_having_seen_them(world: World) -> None:

@@ -17,10 +17,11 @@ import msgspec
 from psycopg import sql
 
 from homing.engine.bind import Bound
+from homing.engine.merge import added
 from homing.engine.scopes import held_sql
 from homing.engine.statement import Statement
 from homing.engine.tables import BoundTable
-from homing.engine.values import Values, read, read_row
+from homing.engine.values import read_row, readable
 from homing.protocol.token import Snapshot
 
 
@@ -74,7 +75,7 @@ class Wanted:
 
 
 _entries = msgspec.json.Decoder(list[Entry])
-_sent = msgspec.json.Decoder(list[tuple[int, dict[str, msgspec.Raw]]])
+_sent = msgspec.json.Decoder(list[tuple[int, bool, dict[str, msgspec.Raw]]])
 
 
 class Readers:
@@ -150,7 +151,8 @@ class Readers:
 
     def history(self, table: BoundTable) -> Statement:
         """What happened to each wanted row since its base: n, the base row's payload, the entries, the payload with
-        what ``device`` wrote since (or None), and what it sent that was merged: [[version, payload], ...]."""
+        what ``device`` wrote since (or None), and what it sent that the history does not
+        have so: [[version, whether it is a conflict, payload], ...]."""
         if table.id not in self._history:
             self._history[table.id] = Statement(
                 sql.SQL(_HISTORY).format(
@@ -200,11 +202,11 @@ SELECT w.n, {payload}::text,
             ORDER BY e.version), '[]')::text FROM entries e WHERE e.n = w.n),
        CASE WHEN o.wrote IS NOT NULL THEN {own}::text END,
        -- Of an edit that was merged, the history has what became of it, which is not what the device has.
-       (SELECT json_agg(json_build_array(i.server_version, i.payload)
+       (SELECT json_agg(json_build_array(i.server_version, i.status = 'conflict', i.payload)
                         ORDER BY i.server_version, i.created_at, i.position)::text
         FROM homing.sync_items i
-        WHERE i.row_id = w.row_id AND i.device_id = %(device)s::uuid AND i.action = 'update' AND i.status = 'ok'
-            AND i.merged AND NOT i.again AND i.resource_type = {resource_type}
+        WHERE i.row_id = w.row_id AND i.device_id = %(device)s::uuid AND i.action = 'update'
+            AND (i.merged OR i.status = 'conflict') AND NOT i.again AND i.resource_type = {resource_type}
             AND i.server_version > CASE WHEN w.seen IS NULL THEN w.base ELSE o.first - 1 END
             AND NOT EXISTS (SELECT FROM homing.history c WHERE c.table_id = {id} AND c.row_id = w.row_id
                             AND c.action = 'create' AND c.at > i.created_at))
@@ -246,12 +248,8 @@ def since(rows: Sequence[Any], wanted: Sequence[Wanted], table: BoundTable, devi
             if entry.device is not None and entry.device == device:
                 for name in entry.fields or ():
                     base[name], last[name] = wrote[name], entry.version
-        for version, sent in () if sent_text is None else _sent.decode(sent_text):
-            for name, raw in sent.items():
-                if name in table.columns and version >= last.get(name, 0):
-                    value = read(table, {name: raw}, frozenset({name}))
-                    # What cannot be read stood for a key (a temp id, a code): the history has that.
-                    if isinstance(value, Values):
-                        base |= value.wire(table)
+        for version, lost, sent in () if sent_text is None else _sent.decode(sent_text):
+            values = readable(table, added(table.declared.merge, sent) if lost else sent)
+            base |= {name: value for name, value in values.items() if version >= last.get(name, 0)}
         found[wanted[n]] = Since(base, entries)
     return found

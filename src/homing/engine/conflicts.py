@@ -20,9 +20,10 @@ from homing.engine.changes import to_wire
 from homing.engine.engine import Engine
 from homing.engine.items import Work, read_all
 from homing.engine.meet import Meeting, meet
+from homing.engine.merge import accept
 from homing.engine.statement import Statement
 from homing.engine.tables import BoundTable
-from homing.engine.values import read_row
+from homing.engine.values import read_row, readable
 from homing.postgres.lines import load_with
 from homing.postgres.sql import Connection, load
 from homing.protocol.errors import Problem
@@ -243,6 +244,7 @@ async def _settle(
         version,
         fields,
         server,
+        base,
     ) = row
     if state == "resolved":
         raise Problem(
@@ -271,6 +273,10 @@ async def _settle(
             "The row changed again in these fields; look at it once more.",
             server_version=now_row[0],
         )
+    if request.resolution == "accept_client" and now_row is not None and base is not None:
+        policies, row_now = table.declared.merge, read_row(now_row[1])
+        both = accept(policies, base=read_row(base) or {}, server=row_now, client=readable(table, wanted))
+        wanted = {**wanted, **both}
     if request.resolution == "accept_server":
         if now_row is not None:
             await _touch_statement(table).run(conn, {"id": row_id})

@@ -27,6 +27,7 @@ from homing.engine.meet import (
     refers_to_failed,
     refuse_dependent,
 )
+from homing.engine.merge import added
 from homing.engine.values import wire
 from homing.engine.write import Group, Row
 from homing.postgres.sql import Connection
@@ -127,6 +128,8 @@ def settle(meeting: Meeting, work: Work, outcome: decide.Outcome) -> bool:
             return False
         case decide.Conflict():
             conflict(meeting, work, outcome)
+            assert work.table is not None
+            standing.own |= added(work.table.declared.merge, work.sent)
             return False
         case decide.Nothing():
             if outcome.decided:

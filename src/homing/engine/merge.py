@@ -28,6 +28,9 @@ from homing.declare.policies import FieldPolicies, Policy
 from homing.engine.tables import Column
 from homing.engine.values import same
 
+ACCUMULATING = frozenset({"counter", "union"})
+"""Policies under which both sides' changes count: an edit of such a field says a difference, not a value."""
+
 
 @dataclass(frozen=True, slots=True)
 class Theirs:
@@ -91,6 +94,25 @@ def merge(
     if manual:
         return Overlap(tuple(manual))
     return Apply(values, merged=bool(theirs), decided=decided)
+
+
+def added(policies: FieldPolicies, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of ``values`` that stand for a difference. What a device edits after a conflict says these against what it
+    had then: they are still counted when the conflict is decided for it."""
+    return {field: value for field, value in values.items() if policies.of(field).kind in ACCUMULATING}
+
+
+def accept(
+    policies: FieldPolicies, *, base: Mapping[str, Any], server: Mapping[str, Any], client: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Of an edit that won its conflict, the fields in which it does not replace the server's value: both count."""
+    found = {}
+    for field, ours in added(policies, client).items():
+        if field in base:
+            both = (_union if policies.of(field).kind == "union" else _count)(base[field], server.get(field), ours)
+            if not isinstance(both, _Manual):
+                found[field] = both
+    return found
 
 
 class _Manual:

@@ -195,6 +195,17 @@ def _read_each(table: BoundTable, given: dict[str, msgspec.Raw], writable: Colum
     return found
 
 
+def readable(table: BoundTable, given: Mapping[str, msgspec.Raw]) -> dict[str, Any]:
+    """Wire values of a kept payload's columns. What cannot be read stood for something else (a temp id, a code) and is
+    left out."""
+    found: dict[str, Any] = {}
+    for name in given.keys() & table.columns.keys():
+        value = _read_each(table, {name: given[name]}, frozenset({name}))
+        if isinstance(value, Values):
+            found |= value.wire(table)
+    return found
+
+
 def read_row(text: str) -> Any:
     """A row's wire values, as PostgreSQL said them. In JSON that was written past us may stand a number that no float
     holds: it is infinite to us, and no reason to refuse an edit of its row."""

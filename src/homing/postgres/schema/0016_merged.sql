@@ -1,3 +1,3 @@
--- What a device sent of a row that was merged since the base of its next edit (engine/base.py).
+-- What a device sent of a row, where the history has something else, since the base of its next edit (engine/base.py).
 CREATE INDEX sync_items_merged ON homing.sync_items (row_id, device_id)
-    WHERE merged AND status = 'ok' AND action = 'update' AND NOT again;
+    WHERE (merged OR status = 'conflict') AND action = 'update' AND NOT again;
