@@ -223,8 +223,15 @@ async def test_a_dump_that_is_restored_is_another_line(demo_url: str, engine_clu
         await world.execute("DELETE FROM demo.items WHERE id = %s", [ids[4]])
         replica, paged = await world.sync(claims), await world.page(claims, limit=1)
         before = replica.rows
+        await world.execute(
+            "INSERT INTO homing.push_notifications (user_id, platform, notification_type, title, body)"
+            " SELECT id, 'web', 'test', 'A title', 'A body' FROM homing.users LIMIT 1"
+        )
         if later:
             move_ahead(demo_url, later)
+            await world.execute(
+                "UPDATE homing.push_notifications SET caused = (caused::text::bigint + %s)::text::xid8", [later]
+            )
     programs = tools(engine_cluster)
     dump = run(programs / "pg_dump", "--format=custom", demo_url)
     restored = engine_cluster.create_database()
@@ -246,6 +253,10 @@ async def test_a_dump_that_is_restored_is_another_line(demo_url: str, engine_clu
             )
             assert [(r["status"], r.get("code")) for r in results] == [("conflict", "version_conflict"), ("ok", None)]
             await is_whole(world, claims)
+            told = await world.execute(
+                "SELECT caused IS NULL OR caused < pg_current_xact_id() FROM homing.push_notifications"
+            )
+            assert told == [(True,)]
     finally:
         engine_cluster.drop_database(restored)
 

@@ -38,7 +38,7 @@ class Listener:
     def until(self, wanted: Callable[[], bool]) -> None:
         """Read until ``wanted`` holds."""
         while not wanted():
-            self.next("entity_update", "current", "presence", "conflict_resolved")
+            self.next("entity_update", "current", "presence", "conflict_resolved", "notification")
 
     def current(self) -> Listener:
         self.next("current")

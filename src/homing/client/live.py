@@ -21,13 +21,13 @@ from homing.client.flow import Report
 from homing.client.pages import Change, Page
 from homing.client.store import Store
 from homing.protocol.errors import Action
-from homing.protocol.live import Bye, ConflictResolved, Current, Heartbeat, Presence, Update
+from homing.protocol.live import Bye, ConflictResolved, Current, Heartbeat, Notification, Presence, Update
 
 STOPPING = (Action.STOP, Action.UPGRADE, Action.WIPE, Action.LOGIN, Action.ENROLL)
 """What a sync may report that no further one mends."""
 
-_KNOWN = frozenset(("entity_update", "current", "presence", "conflict_resolved", "heartbeat", "bye"))
-_decoder = msgspec.json.Decoder(Update | Current | Presence | ConflictResolved | Heartbeat | Bye)
+_KNOWN = frozenset(("entity_update", "current", "presence", "conflict_resolved", "notification", "heartbeat", "bye"))
+_decoder = msgspec.json.Decoder(Update | Current | Presence | ConflictResolved | Notification | Heartbeat | Bye)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,7 @@ class Heard:
     report: Report | None = None
     presence: Presence | None = None
     resolved: ConflictResolved | None = None
+    notification: Notification | None = None
 
 
 Outcome = Heard | Literal["sync"] | None
@@ -76,6 +77,8 @@ class Ear:
                 return Heard(presence=message)
             case ConflictResolved():
                 return Heard(resolved=message)
+            case Notification():
+                return Heard(notification=message)
             case Heartbeat():
                 return "sync" if batches.any_sendable(self._store) else None
             case _:  # a goodbye: the next sync says why, if it matters

@@ -47,6 +47,7 @@ async def settle(conn: AsyncConnection[Any], bound: Bound) -> Epoch:
                     ).format(t=table.qualified)
                 )
             await conn.execute("DELETE FROM homing.departures WHERE xid > pg_current_xact_id()")
+            await conn.execute(load(__package__, "forget_news"))
         return Epoch(epoch, int(floor), reason)
 
 

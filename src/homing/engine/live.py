@@ -113,6 +113,14 @@ class Resolved:
 
 
 @dataclass(frozen=True, slots=True)
+class Notified:
+    """A notification that was caused; ``user``: whose it is. ``message`` is whole."""
+
+    user: UUID
+    message: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Round:
     """Everything between two snapshots. ``before`` None: the first, which only says where the hub begins.
 
@@ -127,6 +135,7 @@ class Round:
     departures: Sequence[Departure] = ()
     presence: Sequence[bytes] = ()
     resolved: Sequence[Resolved] = ()
+    notified: Sequence[Notified] = ()
     whole: bool = True
 
 
@@ -147,7 +156,7 @@ class Reader:
         self._first = Statement(_INFO)
         branches = [_rows(table) for table in bound.tables]
         self._next = Statement(
-            sql.SQL(" UNION ALL ").join([_INFO, *branches, _departures(bound), _PRESENCE, _RESOLVED])
+            sql.SQL(" UNION ALL ").join([_INFO, *branches, _departures(bound), _PRESENCE, _RESOLVED, _NOTIFIED])
         )
 
     async def ask(self, conn: Connection, before: Snapshot | None) -> Answer:
@@ -166,6 +175,7 @@ class Reader:
         departed: list[tuple[tuple[int, str], str, str | None]] = []
         presence: list[bytes] = []
         resolved: list[Resolved] = []
+        notified: list[Notified] = []
         info = None
         for n in range(result.ntuples):
             kind, table, row_id, text, scopes, actor = (value(n, column) for column in range(6))
@@ -181,6 +191,8 @@ class Reader:
                     departed.append(((int(table), row_id.decode()), text.decode(), _person(actor)))
                 case b"3":
                     presence.append(text)
+                case b"5":
+                    notified.append(Notified(UUID(actor.decode()), text))
                 case _:
                     resolved.append(Resolved(None if actor is None else UUID(actor.decode()), text))
         assert info is not None
@@ -198,6 +210,7 @@ class Reader:
             departures=departures,
             presence=presence,
             resolved=resolved,
+            notified=notified,
             whole=whole,
         )
 
@@ -284,4 +297,13 @@ _RESOLVED = sql.SQL(
     " c.resource_type, 'row_id', c.row_id, 'resolution', c.resolution_action, 'resolved_by', c.resolved_by,"
     " 'resolved_at', " + _TIME.format("c.resolved_at") + ", 'notes', c.notes)::text, NULL, c.user_id::text"
     " FROM homing.conflicts AS c WHERE c.settled IS NOT NULL AND " + _SINCE.format("c.settled") + " LIMIT %(limit)s)"
+)
+
+_NOTIFIED = sql.SQL(
+    "(SELECT 5, NULL, NULL, json_build_object('type', 'notification', 'id', n.id, 'notification_type',"
+    " n.notification_type, 'title', n.title, 'body', n.body, 'data', n.data, 'sent_at', "
+    + _TIME.format("n.sent_at")
+    + ")::text, NULL, n.user_id::text FROM homing.push_notifications AS n WHERE "
+    + _SINCE.format("n.caused")
+    + " ORDER BY n.caused, n.id LIMIT %(limit)s)"
 )

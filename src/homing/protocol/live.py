@@ -83,6 +83,17 @@ class ConflictResolved(msgspec.Struct, kw_only=True, tag="conflict_resolved"):
     notes: str | None
 
 
+class Notification(msgspec.Struct, kw_only=True, tag="notification"):
+    """The user was notified of something, as ``GET /notifications`` lists it. Told to all of their connections."""
+
+    id: int
+    notification_type: str
+    title: str
+    body: str
+    data: dict[str, str]
+    sent_at: str
+
+
 class Heartbeat(msgspec.Struct, kw_only=True, tag="heartbeat"):
     timestamp: str
 
@@ -96,7 +107,7 @@ class Bye(msgspec.Struct, kw_only=True, tag="bye"):
 
 
 FromClient = Subscribe | Prolong
-ToClient = Update | Current | Presence | ConflictResolved | Heartbeat | Bye
+ToClient = Update | Current | Presence | ConflictResolved | Notification | Heartbeat | Bye
 
 _decoder = msgspec.json.Decoder(FromClient)
 

@@ -352,6 +352,7 @@ class Live:
         await self._send_round(conn, found, certain=bool(few))
         await self._admit(conn, found, joining)
         self._tell(found)
+        await self._notify(conn, found)
 
     async def _send_round(self, conn: Connection, found: Round, *, certain: bool) -> None:
         """``certain``: everybody was asked about at this round's snapshot or after it, and nobody joined since."""
@@ -650,6 +651,17 @@ class Live:
             concerned = dict(self._by_owner.get(resolved.user, {})) if resolved.user is not None else {}
             concerned |= {each: None for each in self._audience.members() if each.claims.role == OWNER}
             self._send_to([each for each in concerned if each.group is not None], [resolved.message])
+
+    async def _notify(self, conn: Connection, found: Round) -> None:
+        """Notifications, to all connections of their user: those that are pulling too, as what somebody is notified of
+        often changes their scopes. So it is asked first whether these may still be told anything."""
+        told = [
+            (each, one.message) for one in found.notified for each in self._by_owner.get(one.user, {}) if not each.gone
+        ]
+        for some in _chunks(list(dict.fromkeys(each for each, _ in told)), self._at_once):
+            await self._look_at(conn, [some[n] for n in await fallen(await self._ask(conn, some, scopes=False))])
+        for each, message in told:
+            self._send_to([each], [message])
 
     def _send_to(self, some: Iterable[Subscriber], messages: Sequence[bytes]) -> None:
         for each in some:

@@ -11,11 +11,12 @@ import asyncio
 import logging
 import random
 from datetime import timedelta
+from functools import partial
 from time import monotonic
 
 import psycopg
 
-from homing.jobs.worker import Outlook, Worker, look_ahead
+from homing.jobs.worker import Outcome, Outlook, Worker, look_ahead
 from homing.protocol.errors import Problem
 from homing.server import vitals
 from homing.server.metrics import Metrics
@@ -76,8 +77,12 @@ class Working:
             tasks=self._tasks,
             context=tenant,
             clock=self._node.clock,
-            note=self._metrics.count_job,
+            note=partial(self._note, tenant),
         )
+
+    def _note(self, tenant: Tenant, task: str, outcome: Outcome, seconds: float) -> None:
+        self._metrics.count_job(task, outcome, seconds)
+        tenant.live.written()  # as after a request: what the job wrote is news
 
     async def visit(self, entry: Entry) -> Outlook:
         """Do what is due at a tenant; what is left to do. Raises as ``Node.visit``."""

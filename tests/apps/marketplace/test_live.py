@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import datetime
 from typing import Any
 
 import httpx
 import psycopg
 import pytest
 
+from homing.server.metrics import Metrics
+from homing.server.node import open_node
+from homing.server.working import Working
 from homing.settings import Settings
 from tests.apps.marketplace.people import Market
 from tests.fixtures.server import serving
@@ -139,3 +144,73 @@ def test_others_hear_nothing_of_it(market: Market, ears: Ears) -> None:
         (mine,) = stranger.push(create("profile", "p", name="Stranger"))
         message = other.next("entity_update")
         assert (message["entity"], message["id"]) == ("profile", mine["server_id"])
+
+
+def work(settings: Settings) -> None:
+    """Do the jobs that are due, as a node of its own."""
+
+    async def drain() -> None:
+        async with open_node(settings) as node:
+            await Working(node, Metrics()).worker(node.default).drain()
+
+    asyncio.run(drain())
+
+
+def notified(live: Listener) -> list[Json]:
+    return [message for message in live.heard if message["type"] == "notification"]
+
+
+def test_a_notification_reaches_every_connection_of_its_user_at_every_node(
+    market: Market, ears: Ears, module_settings: Settings
+) -> None:
+    cleo = market.person()
+    desk = market.signed_in(cleo, device=False)
+    job = market.job(cleo)
+    with (
+        serving(module_settings) as other,
+        listening(cleo, url=other.url) as phone,
+        listening(desk) as web,
+        streaming(market.signed_in(cleo, device=False)) as stream,
+    ):
+        for live in (phone, web, stream):
+            live.current()
+        made = ok(ears.phone.post("/marketplace/proposals", {"job_id": job, "amount_cents": 5000}), 201)
+        work(module_settings)
+        (listed,) = ok(desk.request("GET", "/notifications"))["items"]
+        at = datetime.fromisoformat(listed["sent_at"])
+        expected = {"type": "notification", **without(listed, "platform", "sent_at", "read_at", "clicked_at")}
+        assert (expected["notification_type"], expected["data"]) == (
+            "proposal_received",
+            {"proposal_id": made["id"], "job_id": job},
+        )
+        for live in (phone, web, stream):
+            message = live.next("notification")
+            assert without(message, "sent_at") == expected
+            assert datetime.fromisoformat(message["sent_at"]) == at
+        # What Fay is told of changes what she holds: she is pulling when it comes, or just was.
+        ok(desk.post(f"/marketplace/proposals/{made['id']}/status", {"status": "accepted"}))
+        work(module_settings)
+        for live in ears.live:
+            assert live.next("notification")["notification_type"] == "proposal_accepted"
+        market.execute("UPDATE marketplace.jobs SET title = 'The last' WHERE id = %s", job)
+        for live in (phone, web, stream, *ears.live):
+            live.until(lambda live=live: live.rows[("job", job)][1]["title"] == "The last")  # type: ignore[misc]
+            assert len(notified(live)) == 1
+
+
+def test_nobody_who_was_signed_out_is_told(market: Market) -> None:
+    cleo = market.person()
+    desk = market.signed_in(cleo, device=False)
+    with listening(desk) as web, listening(cleo) as phone:
+        web.current()
+        phone.current()
+        market.execute(
+            "WITH ended AS (UPDATE homing.sessions SET revoked_at = now() WHERE id = %s)"
+            " INSERT INTO homing.push_notifications (user_id, platform, notification_type, title, body)"
+            " VALUES (%s, 'web', 'test', 'A title', 'A body')",
+            desk.session_id,
+            cleo.user_id,
+        )
+        assert phone.next("notification")["title"] == "A title"
+        assert web.bye()["action"] == "login"
+        assert notified(web) == []
