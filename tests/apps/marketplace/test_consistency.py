@@ -11,13 +11,16 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from msgspec.structs import replace
 
 from homing.settings import Settings
 from tests.apps.marketplace.people import Market
 from tests.fixtures.server import serving
 from tests.sync.scene import Caller, Json, update
 
-NOW = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=5)
+NOW = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=45)
+"""Not behind the database in a long run of tests, as this is read when they are collected; and within an access token,
+which is good from the database's time on."""
 EDITED = NOW - timedelta(hours=6)
 WHEN = {"older": EDITED - timedelta(hours=2), "equal": EDITED, "newer": EDITED + timedelta(hours=2)}
 """When A edited, against B."""
@@ -37,7 +40,7 @@ COUNTED = {"profile_views": "40", "total_earnings_cents": "900"}
 def market(module_settings: Settings) -> Iterator[Market]:
     assert module_settings.database_url is not None
     with (
-        serving(module_settings, clock=lambda: NOW) as server,
+        serving(replace(module_settings, access_token_seconds=3600), clock=lambda: NOW) as server,
         httpx.Client(base_url=server.url, timeout=60) as http,
         psycopg.connect(module_settings.database_url, autocommit=True) as conn,
     ):
