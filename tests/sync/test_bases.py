@@ -121,12 +121,16 @@ def test_nothing_and_absent(scene: Scene) -> None:
         create("shelf", id=other, team_id=device.team, name="new") | absent,
         create("shelf", id=other, team_id=device.team, name="newer") | absent,
         {**delete("shelf", mine), "base": {"none": True}},
+        delete("shelf", str(uuid4())) | absent,
+        delete("shelf", other) | absent,
     )
     assert [outcome(result) for result in results] == [
         ("ok", None, 5, False),
         ("ok", None, 1, False),
         ("conflict", "exists", 1, False),
         ("ok", None, 5, False),
+        ("ok", None, None, False),
+        ("error", "already_exists", None, False),
     ]
     assert scene.rows("SELECT id::text, name FROM shop.shelves WHERE team_id = %s", device.team) == [(other, "new")]
 

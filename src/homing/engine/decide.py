@@ -103,14 +103,17 @@ def decide(
     assert item is not None
     if item.action == "create":
         return _decide_create(item, edit, standing, rights)
+    to_be_absent = item.action == "delete" and item.base is not None and item.base.absent
     if standing.values is None:
-        if standing.left and item.action == "delete":
+        if to_be_absent or (standing.left and item.action == "delete"):
             return Nothing()
         if standing.left:
             return Conflict("deleted", tuple(edit.values), None)
         return Refused("not_found", "there is no such row")
     if (rights.update if item.action == "update" else rights.delete or None) is None:
         return Refused("forbidden", f"this role may not {item.action} a {table.resource_type}")
+    if to_be_absent:
+        return Refused("already_exists", "there is such a row")
     return _decide_change(work, edit, standing, table, item, device=device, seen=seen, history=history)
 
 

@@ -170,8 +170,8 @@ def _check_base(work: Work, item: Item) -> None:
         work.refuse("invalid_value", "base names exactly one of version, token, row, none, absent", "/base")
     elif base.version is not None and not 0 <= base.version < 2**31:
         work.refuse("invalid_value", "base.version must be 0 to 2147483647", "/base/version")
-    elif base.absent and item.action != "create":
-        work.refuse("invalid_value", "base.absent belongs to a create", "/base")
+    elif base.absent and item.action == "update":
+        work.refuse("invalid_value", "base.absent belongs to a create or a delete", "/base")
 
 
 def base_version(item: Item) -> int | None:

@@ -17,7 +17,8 @@ class Base(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What an edit was based on, where it is not ``client_version``. Exactly one member is set.
 
     ``token``: unchanged since the pull that gave this token (``true``: the batch's ``client_sync_token``).
-    ``row``: the whole previous row. ``none``: a field patch, based on nothing. ``absent``: the row must not exist.
+    ``row``: the whole previous row. ``none``: a field patch, based on nothing. ``absent``: the row must not exist
+    (a delete: and so it does nothing).
     """
 
     version: int | None = None

@@ -184,8 +184,23 @@ def test_saving_what_is_saved_and_unsaving_what_is_not_is_as_it_should_be(cast: 
     second, other = results(
         cast.fay, operation("SAVE_JOB", save, timestamp=ago(seconds=5)), operation("UNSAVE_JOB", unsave)
     )
-    assert said([first, second, other]) == [("ok", None)] * 3
     assert (second["server_id"], second["server_version"]) == (first["server_id"], 1)
+    gone, never, both, generic = results(
+        cast.fay,
+        operation("UNSAVE_JOB", {"id": first["server_id"]}),
+        operation("UNSAVE_JOB", {"id": str(uuid4())}),
+        operation("UNSAVE_JOB", {"id": first["server_id"].upper(), **save}),
+        operation("delete", save, entity="savedJob"),
+    )
+    assert said([first, second, other, gone, never, both, generic]) == [("ok", None)] * 7
+    assert [each.get("server_id") for each in (other, gone, never, both)] == [None, first["server_id"], None, None]
+    assert query(url, "SELECT count(*) FROM marketplace.saved_jobs WHERE user_id = %s", cast.fay.id) == [(0,)]
+    # Nobody in the office has anything to look at.
+    quarantined = (
+        "SELECT count(*) FROM homing.sync_items i JOIN homing.mobile_devices d ON d.id = i.device_id"
+        " WHERE d.device_id = %s AND i.quarantined_at IS NOT NULL"
+    )
+    assert query(url, quarantined, cast.fay.device_id) == [(0,)]
 
 
 # --------------------------------------------------------------------------------------------------------- consistency

@@ -116,7 +116,8 @@ class OfflineAnswer(msgspec.Struct, kw_only=True):
 
 @dataclass(slots=True)
 class Wanted:
-    """An operation on its way: read, then with the row it is about and what it is based on."""
+    """An operation on its way: read, then with the row it is about and what it is based on. ``absent``: what it takes
+    away is not there."""
 
     asked: OfflineOperation
     table: BoundTable
@@ -126,6 +127,7 @@ class Wanted:
     ignored: list[str] = field(default_factory=list)
     version: int | None = None
     row_id: str | None = None
+    absent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,6 +337,8 @@ def _item(
 
 
 def _base(wanted: Wanted, bases: Mapping[str, int], given: OfflineOperations) -> dict[str, Any]:
+    if wanted.absent:
+        return {"absent": True}
     if wanted.version is not None:
         return {"version": wanted.version}
     if given.syncToken is not None:
@@ -365,12 +369,16 @@ async def _find_rows(conn: Connection, claims: Claims, wanted: Sequence[Wanted])
                 each.action, own = "create", each.key  # the first thing a new user says of themselves
             else:
                 each.row_id = own
-    saving = [each for each in wanted if each.asked.type in ("SAVE_JOB", "UNSAVE_JOB")]
+    saving = [
+        each
+        for each in wanted
+        if each.table.declared.table == "saved_jobs" and (each.asked.type == "SAVE_JOB" or each.action == "delete")
+    ]
     jobs = {id(each): _text(each.columns.get("job_id")) for each in saving}
-    ids = sorted({job for job in jobs.values() if job is not None and _UUID.fullmatch(job)})
+    ids = {text for each in saving for text in (jobs[id(each)], each.row_id) if text is not None}
     saved: dict[str, str] = {}
-    if ids:
-        found = await fetch_all(conn, load(__package__, "find_savings"), {"user": claims.user_id, "jobs": ids})
+    if named := sorted(text.lower() for text in ids if _UUID.fullmatch(text)):
+        found = await fetch_all(conn, load(__package__, "find_savings"), {"user": claims.user_id, "ids": named})
         saved = {str(job): str(key) for job, key in found}
     for each in saving:
         job = jobs[id(each)] or ""
@@ -382,8 +390,13 @@ async def _find_rows(conn: Connection, claims: Claims, wanted: Sequence[Wanted])
                 saved[job] = each.row_id or each.key
         else:
             each.columns.clear()
-            # One that is not saved gets the name of none: push finds nothing, and so it is as it should be.
-            each.row_id = each.row_id or saved.pop(job, str(uuid5(claims.user_id, f"unsaved {job}")))
+            asked = (each.row_id or "").lower()
+            kept = asked if asked in saved.values() else saved.get(job)
+            saved = {about: key for about, key in saved.items() if key != kept}
+            # What is not saved is as it should be: the item says so, under the name of no row.
+            given = each.row_id if each.row_id is not None and not _UUID.fullmatch(each.row_id) else None
+            each.absent = kept is None and given is None
+            each.row_id = kept or given or str(uuid5(claims.user_id, f"unsaved {job}"))
 
 
 def _text(raw: msgspec.Raw | None) -> str | None:
@@ -454,13 +467,13 @@ def _result(index: int, each: Wanted | Bad, result: Result) -> OperationResult:
             index=index, id=each.id, type=each.type, entity=each.entity, status="error", code=each.code,
             error=each.error, path=each.path,
         )  # fmt: skip
-    found = OperationResult(
+    return OperationResult(
         index=index,
         id=each.asked.id,
         type=each.asked.type,
         entity=each.table.declared.resource_type,
         status=result.status,
-        server_id=result.server_id,
+        server_id=None if result.server_version is None and each.action == "delete" else result.server_id,
         server_version=result.server_version,
         merged=result.merged,
         conflict_id=result.conflict_id,
@@ -470,6 +483,3 @@ def _result(index: int, each: Wanted | Bad, result: Result) -> OperationResult:
         path=None if result.path is None else f"/data{result.path}",
         ignored=each.ignored,
     )
-    if each.asked.type == "UNSAVE_JOB" and result.code == "not_found":
-        return msgspec.structs.replace(found, status="ok", code=None, error=None, server_id=None)
-    return found
