@@ -13,6 +13,9 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 # What to test: make test ONLY="tests/postgres -k pool"
 ONLY ?=
 
+# Whatever the shell says, compiled modules are kept: every test that starts a process would compile them all again.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help demo scenario test check lint format soak bench mutants screenshots lock clean
 .DELETE_ON_ERROR:

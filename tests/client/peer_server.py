@@ -20,6 +20,7 @@ def listening(peer: Peer | Handle) -> Iterator[str]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # head and body are two writes, and the second would wait 40 ms
 
         def answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))

@@ -70,6 +70,7 @@ def stripe_server() -> Iterator[StripeServer]:
     class Handler(BaseHTTPRequestHandler):
         stripe: ClassVar[StripeServer] = state
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # head and body are two writes, and the second would wait 40 ms
 
         def do_GET(self) -> None:
             self._reply("GET", b"")
