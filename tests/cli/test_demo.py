@@ -144,7 +144,7 @@ def test_the_demo_starts_stops_and_keeps_its_data(tmp_path) -> None:
                         "0",
                     ],
                     stdout=subprocess.PIPE,
-                    stderr=subprocess.DEVNULL,
+                    stderr=stack.enter_context((tmp_path / "log").open("w")),
                     text=True,
                     env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")},
                 )
@@ -161,6 +161,6 @@ def test_the_demo_starts_stops_and_keeps_its_data(tmp_path) -> None:
                     seen.append(desk.call("GET", "/submissions"))
             finally:
                 process.send_signal(signal.SIGTERM)
-                assert process.wait(timeout=60) == 0
+                assert process.wait(timeout=60) == 0, (tmp_path / "log").read_text()[-5000:]
     assert len(seen[0]["items"]) == 8
     assert seen[0] == seen[1]
