@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
-from homing.cli import main
 from tests.apps.fieldwork.scene import make_meter, make_team, publish_form
 from tests.fixtures.accounts import PASSWORD, Person, create_user
 from tests.fixtures.server import Server
-
-Shell = Callable[..., Any]
-
-
-@pytest.fixture
-def shell(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shell:
-    """Runs ``homing client …`` and returns its JSON; ``fails=True`` expects exit status 1."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words: str, stdin: str = "", fails: bool = False, json_: bool = True) -> Any:
-        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as exited:
-            main(["client", *words, *(["--json"] if json_ else [])])
-        out, err = capsys.readouterr()
-        assert (exited.value.code or 0) == (1 if fails else 0), (out, err)
-        return json.loads(out) if json_ else out + err
-
-    return run
+from tests.fixtures.shell import Shell
 
 
 def test_a_day_in_the_shell(shell: Shell, server: Server, owner: Person, settings: Any, tmp_path: Path) -> None:

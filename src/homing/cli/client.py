@@ -22,6 +22,7 @@ from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColum
 from rich.progress import Progress as Bars
 from rich.table import Table
 
+from homing.cli._rules import rules_of
 from homing.client import (
     Client,
     EditError,
@@ -164,21 +165,21 @@ def show(table: str, row_id: str, *, replica: Where = DEFAULT, json: Json = Fals
 @command.command
 def create(table: str, payload: Payload, *, replica: Where = DEFAULT, json: Json = False) -> None:
     """Make a row. Prints its id: a temp id until the next sync, valid for ever."""
-    with _opened(replica, json) as client:
+    with _editing(replica, json) as client:
         _show({"id": client.replica.create(table, _object(payload))}, json=json)
 
 
 @command.command
 def update(table: str, row_id: str, payload: Payload, *, replica: Where = DEFAULT, json: Json = False) -> None:
     """Change fields of a row; only what differs will be sent."""
-    with _opened(replica, json) as client:
+    with _editing(replica, json) as client:
         _show({"op": client.replica.update(table, row_id, **_object(payload))}, json=json)
 
 
 @command.command
 def delete(table: str, row_id: str, *, replica: Where = DEFAULT, json: Json = False) -> None:
     """Delete a row."""
-    with _opened(replica, json) as client:
+    with _editing(replica, json) as client:
         _show({"op": client.replica.delete(table, row_id)}, json=json)
 
 
@@ -215,7 +216,7 @@ def refused(*, replica: Where = DEFAULT, json: Json = False) -> None:
 @command.command
 def retry(op: str, payload: Payload | None = None, *, replica: Where = DEFAULT, json: Json = False) -> None:
     """Send a refused or conflicting edit again, changed if PAYLOAD is given."""
-    with _opened(replica, json) as client:
+    with _editing(replica, json) as client:
         _show({"op": client.replica.retry(op, None if payload is None else _object(payload))}, json=json)
 
 
@@ -246,6 +247,15 @@ def _opened(path: Path, json: bool) -> Iterator[Client]:
             if client.replica.salvaged is not None:
                 sys.stderr.write(f"the file was damaged; its edits were saved: {asdict(client.replica.salvaged)}\n")
             yield client
+
+
+@contextmanager
+def _editing(path: Path, json: bool) -> Iterator[Client]:
+    """The same, refusing at once what the rules of the applications installed here refuse."""
+    with _opened(path, json) as client:
+        store = client.replica.store
+        store.checks = rules_of(table.wire.app for table in store.tables().values())
+        yield client
 
 
 @contextmanager

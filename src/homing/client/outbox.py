@@ -50,7 +50,7 @@ def create(store: Store, resource_type: str, payload: Mapping[str, Any], *, toge
             op, row_id = f"op-{store.new_id()}", str(given)
             if layers.look(store, resource_type, row_id) is not None:
                 raise EditError("exists", f"{resource_type} {row_id} exists already")
-        check(store, Edit(table=resource_type, action="create", row_id=row_id, values=dict(values)))
+        check(store, table, Edit(table=resource_type, action="create", row_id=row_id, values=dict(values)))
         append(store, table, op=op, row_id=row_id, action="create", payload=values, together=together)
         return row_id
 
@@ -73,7 +73,8 @@ def update(
         if not changed:
             return None
         op = f"op-{store.new_id()}"
-        check(store, Edit(table=resource_type, action="update", row_id=row_id, values=dict(changed), old=dict(there)))
+        edit = Edit(table=resource_type, action="update", row_id=row_id, values=dict(changed), old=dict(there))
+        check(store, table, edit)
         append(store, table, op=op, row_id=row_id, action="update", payload=changed, together=together)
         return op
 
@@ -87,18 +88,20 @@ def delete(store: Store, resource_type: str, row_id: str, *, together: str | Non
         row_id = resolve(store, row_id)
         row = existing(store, resource_type, row_id)
         op = f"op-{store.new_id()}"
-        check(store, Edit(table=resource_type, action="delete", row_id=row_id, values={}, old=dict(row.values)))
+        edit = Edit(table=resource_type, action="delete", row_id=row_id, values={}, old=dict(row.values))
+        check(store, table, edit)
         append(store, table, op=op, row_id=row_id, action="delete", payload={}, together=together)
         return op
 
 
-def check(store: Store, edit: Edit) -> None:
-    """Run the application's rules. A table that the server calls ``app.type`` is found by its plain type too.
+def check(store: Store, table: SyncedTable, edit: Edit) -> None:
+    """Run the application's rules, given for ``app.type`` or for the type as the server calls it: where two
+    applications have jobs, nobody's rules are taken for the other's.
 
     Raises EditError with the refusal's code and sentence.
     """
-    rules = store.checks.get(edit.table) or store.checks.get(edit.table.rpartition(".")[2], ())
-    for rule in rules:
+    named = f"{table.wire.app}.{edit.table.rpartition('.')[2]}"
+    for rule in store.checks.get(named) or store.checks.get(edit.table, ()):
         refusal = rule(edit)
         if refusal is not None:
             raise EditError(refusal.code, refusal.message)

@@ -12,6 +12,7 @@ from homing.client import layers, outbox, temp_ids
 from homing.client.entries import Entry, unseal
 from homing.client.outbox import EditError
 from homing.client.store import Row, Store
+from homing.declare import Edit
 from homing.protocol.messages import Action
 
 
@@ -80,6 +81,15 @@ def retry(store: Store, op: str, payload: Mapping[str, Any] | None = None) -> st
             raise EditError("invalid_value", f"{op} is damaged: discard it and make the edit again")
         table = outbox.table_of(store, entry.resource_type)
         values = entry.payload if payload is None else outbox.encode_fields(table, payload, action=entry.action)
+        there = None if entry.action == "create" else layers.look(store, entry.resource_type, entry.row_id)
+        edit = Edit(
+            table=entry.resource_type,
+            action=entry.action,
+            row_id=entry.row_id,
+            values=dict(values),
+            old=None if there is None else dict(there.values),
+        )
+        outbox.check(store, table, edit)
         if entry.action == "create":
             return _create_again(store, entry.revised(payload=values), bound=row["status"] == "conflict")
         store.run("delete_needs", op=op)

@@ -3,5 +3,6 @@
 from homing.apps.crm.declaration import declare
 from homing.apps.crm.jobs import JOBS
 from homing.apps.crm.routes import ROUTES
+from homing.apps.crm.rules import CHECKS
 
-__all__ = ["JOBS", "ROUTES", "declare"]
+__all__ = ["CHECKS", "JOBS", "ROUTES", "declare"]

@@ -32,10 +32,12 @@ def status_may_follow(edit: Edit) -> Refusal | None:
     status = edit.values.get("status")
     if status is None:
         return None
-    if status not in TRANSITIONS:
+    if not isinstance(status, str) or status not in TRANSITIONS:
         return Refusal("check_failed", f"status is one of {', '.join(TRANSITIONS)}", "/status")
     before = None if edit.old is None else edit.old.get("status")
-    if edit.action != "update" or before is None or before == status or status in TRANSITIONS[before]:
+    if edit.action != "update" or before == status or not isinstance(before, str) or before not in TRANSITIONS:
+        return None
+    if status in TRANSITIONS[before]:
         return None
     allowed = ", ".join(each for each in TRANSITIONS if each in TRANSITIONS[before])
     return Refusal("check_failed", f"a job that is {before} cannot become {status}; it can become {allowed}", "/status")
@@ -61,9 +63,13 @@ def quantity_is_positive(edit: Edit) -> Refusal | None:
     try:
         number = Decimal(str(quantity))
     except InvalidOperation:
+        number = Decimal("NaN")
+    if number.is_nan():
         return Refusal("invalid_value", "quantity is a number", "/quantity")
     if not 0 < number <= QUANTITY_MAX:
         return Refusal("check_failed", f"quantity is more than 0 and at most {QUANTITY_MAX}", "/quantity")
+    if number != round(number, 2):
+        return Refusal("invalid_value", "quantity: at most 2 digits after the point are kept", "/quantity")
     return None
 
 
@@ -95,6 +101,5 @@ JOB: Final[Sequence[Check]] = (status_may_follow, dates_are_in_order, is_named("
 MATERIAL: Final[Sequence[Check]] = (quantity_is_positive, purchase_fits, is_named("item_name"))
 CUSTOMER: Final[Sequence[Check]] = (is_named("name"), is_named("address"))
 
-CHECKS: Final[Mapping[str, Sequence[Check]]] = {"job": JOB, "material": MATERIAL, "customer": CUSTOMER}
-"""Resource type → its rules: what a replica takes. (On a server where another application has jobs too, the type is
-``crm.job``: the replica finds these by either name.)"""
+CHECKS: Final[Mapping[str, Sequence[Check]]] = {"crm.job": JOB, "crm.material": MATERIAL, "crm.customer": CUSTOMER}
+"""Resource type → its rules: what a replica takes."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from homing.apps.fieldwork.media import NamedUploads, attach_uploads, find_uploads
-from homing.apps.fieldwork.submissions import judge, place_is_readable
+from homing.apps.fieldwork.rules import CHECKS
+from homing.apps.fieldwork.submissions import judge
 from homing.declare import ALL, App, by_field, last_write_wins, may, only, union
 from homing.media import Store
 
@@ -46,7 +47,7 @@ def declare(store: Store) -> App:
         },
         merge=by_field(metadata=last_write_wins),
         prepare=[judge, find_uploads(store)],
-        checks=[place_is_readable],
+        checks=CHECKS["fieldwork.submission"],
         effects=[attach_uploads],
         fill={
             "author_id": "%(user)s::uuid",

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from homing.apps.fieldwork import forms
 from homing.apps.fieldwork.names import as_uuid
-from homing.declare import Edit, Refusal, Who
+from homing.declare import Edit, Who
 from homing.postgres.sql import Connection, fetch_all, load
 
 _VALIDATORS = forms.Validators()
@@ -62,25 +62,6 @@ async def judge(conn: Connection, edits: Sequence[Edit], who: Who) -> None:
                 edit.values["form_version"] = version.version
             if faults := forms.data_faults(validators[version.id], data):
                 edit.refuse("invalid_value", forms.sentence(faults), faults[0].path)
-
-
-def place_is_readable(edit: Edit) -> Refusal | None:
-    """``metadata`` is the client's own, but a ``gps`` in it puts the submission on the map, so it must be a place."""
-    metadata = edit.values.get("metadata")
-    if metadata is None:
-        return None
-    if not isinstance(metadata, dict):
-        return Refusal("invalid_value", "metadata is a JSON object", "/metadata")
-    gps = metadata.get("gps")
-    if gps is None:
-        return None
-    if not isinstance(gps, dict) or not {"lat", "lon"} <= gps.keys():
-        return Refusal("invalid_value", 'gps is {"lat": …, "lon": …} in degrees', "/metadata/gps")
-    for name, most in (("lat", 90), ("lon", 180)):
-        degrees = gps[name]
-        if isinstance(degrees, bool) or not isinstance(degrees, int | float) or not -most <= degrees <= most:
-            return Refusal("invalid_value", f"{name} is a number from -{most} to {most}", f"/metadata/gps/{name}")
-    return None
 
 
 def _named(edit: Edit, after: Mapping[str, Any]) -> Named | None:

@@ -5,8 +5,9 @@ from homing.apps.marketplace.images import find_media
 from homing.apps.marketplace.notices import NOTICES
 from homing.apps.marketplace.payments.look_again import LOOK_AGAIN
 from homing.apps.marketplace.routes import ROUTES, SPEC_ROUTES
+from homing.apps.marketplace.rules import CHECKS
 from homing.apps.marketplace.views import VIEWS
 
 JOBS = [NOTICES, VIEWS, LOOK_AGAIN]
 
-__all__ = ["JOBS", "ROUTES", "SPEC_ROUTES", "declare", "find_media"]
+__all__ = ["CHECKS", "JOBS", "ROUTES", "SPEC_ROUTES", "declare", "find_media"]

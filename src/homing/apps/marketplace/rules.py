@@ -33,13 +33,13 @@ def status_may_follow(edit: Edit) -> Refusal | None:
     status = edit.values.get("status")
     if status is None:
         return None
-    if status not in TRANSITIONS:
+    if not isinstance(status, str) or status not in TRANSITIONS:
         return Refusal("check_failed", f"status is one of {', '.join(TRANSITIONS)}", "/status")
     if edit.action == "create":
         fits = status in ("draft", "open")
         return None if fits else Refusal("check_failed", "a job begins as a draft or open", "/status")
     before = None if edit.old is None else edit.old.get("status")
-    if before is None or before == status:
+    if before == status or not isinstance(before, str) or before not in TRANSITIONS:
         return None
     if status not in TRANSITIONS[before]:
         allowed = ", ".join(sorted(TRANSITIONS[before])) or "nothing else"
@@ -57,17 +57,21 @@ def budget_is_a_range(edit: Edit) -> Refusal | None:
         return None
     after = {**(edit.old or {}), **edit.values}
     least, most = after.get("budget_min_cents"), after.get("budget_max_cents")
-    if least is None or most is None or int(least) <= int(most):
-        return None
+    try:
+        if least is None or most is None or int(least) <= int(most):
+            return None
+    except (TypeError, ValueError, OverflowError):
+        return Refusal("invalid_value", "a budget is in whole cents", "/budget_min_cents")
     path = "/budget_max_cents" if "budget_max_cents" in edit.values else "/budget_min_cents"
     return Refusal("check_failed", f"the budget would be from {least} to {most}", path)
 
 
 def stays_decided(edit: Edit) -> Refusal | None:
     """What was accepted, rejected or withdrawn is so."""
-    if edit.action != "update" or edit.old is None or edit.old.get("status") in UNDECIDED | {None}:
+    status = None if edit.old is None else edit.old.get("status")
+    if edit.action != "update" or not isinstance(status, str) or status in UNDECIDED:
         return None
-    return Refusal("check_failed", f"a proposal that is {edit.old['status']} stays as it is", "/status")
+    return Refusal("check_failed", f"a proposal that is {status} stays as it is", "/status")
 
 
 def skills_are_skills(edit: Edit) -> Refusal | None:
@@ -91,7 +95,7 @@ def is_readable(column: str, *, needed: bool = False) -> Check:
             return None
         if needed and not text.strip():
             return Refusal("check_failed", f"{column} says something", f"/{column}")
-        if len(text.encode()) > TEXT_BYTES_MAX:
+        if len(text.encode(errors="replace")) > TEXT_BYTES_MAX:
             return Refusal("too_large", f"{column} may have {TEXT_BYTES_MAX} bytes", f"/{column}")
         return None
 
@@ -110,9 +114,9 @@ PROPOSAL: Final[Sequence[Check]] = (stays_decided, is_readable("cover_letter"))
 MESSAGE: Final[Sequence[Check]] = (is_readable("content", needed=True),)
 
 CHECKS: Final[Mapping[str, Sequence[Check]]] = {
-    "profile": PROFILE,
-    "job": JOB,
-    "proposal": PROPOSAL,
-    "message": MESSAGE,
+    "marketplace.profile": PROFILE,
+    "marketplace.job": JOB,
+    "marketplace.proposal": PROPOSAL,
+    "marketplace.message": MESSAGE,
 }
 """Resource type → its rules: what a replica takes."""

@@ -3,5 +3,6 @@
 from homing.apps.messaging.declaration import declare
 from homing.apps.messaging.health import count_health
 from homing.apps.messaging.routes import ROUTES
+from homing.apps.messaging.rules import CHECKS
 
-__all__ = ["ROUTES", "count_health", "declare"]
+__all__ = ["CHECKS", "ROUTES", "count_health", "declare"]

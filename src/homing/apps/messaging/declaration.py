@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from homing.apps.messaging.messages import STATES, is_readable, may_send_and_read
+from homing.apps.messaging.messages import STATES, may_send_and_read
+from homing.apps.messaging.rules import CHECKS
 from homing.declare import ANYONE, App, by_field, furthest, may
 from homing.media import Store
 from homing.postgres.sql import load
@@ -35,7 +36,7 @@ def declare(_store: Store) -> App:
         write={ANYONE: may(create=("recipient_id", "content"), update=("status",))},
         merge=by_field(status=furthest(*STATES)),
         prepare=[may_send_and_read],
-        checks=[is_readable],
+        checks=CHECKS["messaging.message"],
         fill={"sender_id": "%(user)s::uuid"},
         on_ack=load(__package__, "mark_synced"),
     )

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from homing.declare import Edit, Refusal, Who
+from homing.declare import Edit, Who
 from homing.engine.pull import format_time
 from homing.postgres.sql import Connection, fetch_all, load
 
 STATES = ("pending_sync", "synced", "read")
 """The only way a message goes."""
-
-CONTENT_BYTES_MAX = 64 * 2**10
-"""A long letter, many times over. What is larger is a file, and a page of changes must stay a page."""
 
 
 async def may_send_and_read(conn: Connection, edits: Sequence[Edit], who: Who) -> None:
@@ -37,15 +34,3 @@ async def may_send_and_read(conn: Connection, edits: Sequence[Edit], who: Who) -
             edit.refuse(
                 "check_failed", "a device says that messages arrived by an ack; it may only set 'read'", "/status"
             )
-
-
-def is_readable(edit: Edit) -> Refusal | None:
-    """Something is said, and not too much."""
-    content = edit.values.get("content")
-    if content is None:
-        return None
-    if not content.strip():
-        return Refusal("check_failed", "a message says something", "/content")
-    if len(content.encode()) > CONTENT_BYTES_MAX:
-        return Refusal("too_large", f"a message may have {CONTENT_BYTES_MAX} bytes", "/content")
-    return None

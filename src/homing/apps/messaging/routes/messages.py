@@ -11,7 +11,7 @@ from litestar.params import QueryParameter
 
 from homing.apps.messaging import lists
 from homing.apps.messaging.lists import PACKAGE, Status, in_order, list_messages, read_messages
-from homing.apps.messaging.messages import CONTENT_BYTES_MAX
+from homing.apps.messaging.rules import CONTENT_BYTES_MAX
 from homing.engine.caller import Caller, Claims
 from homing.engine.tables import BoundTable
 from homing.postgres.sql import execute, fetch_one, load
