@@ -20,6 +20,8 @@ SETTINGS: Mapping[str, str] = {
     "max_connections": "1000",  # 200 transactions held open at once, beside the pools; a thousand tenants just opened
     "max_wal_size": "8GB",  # a checkpoint by size would hit whichever contender happened to be running
     "checkpoint_timeout": "1d",  # the run makes its own checkpoints, between legs
+    "shared_preload_libraries": "pg_stat_statements",  # counts nothing but in a database that switches it on
+    "pg_stat_statements.track": "none",
 }
 DURABLE = ("fsync", "synchronous_commit", "full_page_writes")
 

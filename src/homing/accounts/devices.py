@@ -239,14 +239,15 @@ async def read_page(
     wanted: dict[str, Any] = {
         "status": status,
         "user": user_id,
-        "q": q,
         "app_version": app_version,
         "trust_below": trust_below,
         "unseen_since": unseen_since,
         "after": after,
     }
     params = {name: value for name, value in wanted.items() if value is not None}
-    query = load_with(__package__, "list_devices", frozenset(params))
+    query = load_with(__package__, "list_devices" if q is None else "search_devices", frozenset(params))
+    if q is not None:
+        params |= {"q": q}
     if after is not None:
         params |= {"after_at": after[0], "after_id": after[1]}
     async with db.connection() as conn, conn.cursor(row_factory=dict_row) as cursor:

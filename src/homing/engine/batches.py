@@ -126,16 +126,19 @@ async def quarantine(
     limit: int,
 ) -> list[ItemDetail]:
     """A page of refused items that wait for a person, newest first."""
-    params = {
+    given: dict[str, Any] = {
         "device": device,
         "resource_type": engine.bound.wire_type(resource_type) if resource_type is not None else None,
         "item": item,
-        "after_at": after[0] if after else None,
-        "after_id": after[1] if after else None,
-        "limit": limit,
     }
+    params = {name: value for name, value in given.items() if value is not None}
+    filters = frozenset(params)
+    if after is not None:
+        filters |= {"after"}
+        params |= {"after_at": after[0], "after_id": after[1]}
+    query = load_with(__package__, "list_quarantine", filters)
     async with engine.database.connection() as conn:
-        rows = await (await conn.execute(load(__package__, "list_quarantine"), params)).fetchall()
+        rows = await (await conn.execute(query, {**params, "limit": limit})).fetchall()
     return [_item(row) for row in rows]
 
 

@@ -15,6 +15,5 @@ WHERE true
   AND starts_with(d.app_version, %(app_version)s::text)  -- when app_version
   AND d.trust_score < %(trust_below)s::float8  -- when trust_below
   AND (d.last_seen IS NULL OR d.last_seen < %(unseen_since)s::timestamptz)  -- when unseen_since
-  AND position(lower(%(q)s::text) IN lower(concat_ws(' ', d.device_id, d.device_type, d.os_version, d.app_version, u.username, u.name))) > 0  -- when q
 ORDER BY d.created_at DESC, d.id DESC
 LIMIT %(limit)s

@@ -55,6 +55,7 @@ def submissions(
     nothing, exactly as one that the caller may not see. Raises Problem("invalid_parameter").
     """
     params: dict[str, Any] = {}
+    within: dict[str, float | None] = {}
     if caller.role != "OWNER":
         params["worker"] = {"user": caller.user_id}
     if form is not None:
@@ -72,12 +73,15 @@ def submissions(
         if value is not None:
             params[name] = {name: _time(parameter, value)}
     if bbox is not None:
-        params["bbox"] = msgspec.structs.asdict(Box.read(bbox))
+        box = Box.read(bbox)
+        crosses = box.west > box.east
+        edges = {"edge": 180.0 if crosses else box.east, "beyond": box.east if crosses else None}
+        within = msgspec.structs.asdict(box) | edges
     return Query(
         "homing.apps.fieldwork",
-        "list_submissions",
+        "list_submissions" if bbox is None else "list_submissions_in_box",
         frozenset(params),
-        {name: value for each in params.values() for name, value in each.items()},
+        {name: value for each in params.values() for name, value in each.items()} | within,
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 from uuid import UUID
 
 from litestar import get
@@ -11,7 +12,7 @@ from homing.accounts import users
 from homing.apps.crm.routes import activity, customers, jobs
 from homing.apps.crm.rules import TRANSITIONS
 from homing.console.apps import answered, needed
-from homing.console.shell import Asked, Html, render
+from homing.console.shell import Asked, Crumbs, Html, render
 from homing.engine.caller import Caller
 from homing.server.pages import LIMIT_DEFAULT, LIMIT_MAX, After, Limit, Page
 from homing.server.routing import OFFICE, SIGNED_IN
@@ -40,17 +41,17 @@ async def get_dashboard(
     found = await jobs.get_jobs.fn(
         tenant=tenant, caller=caller, view=view, status=status, worker=worker, limit=limit, after=after
     )
-    given = {"view": view, "status": status, "worker": None if worker is None else str(worker)}
-    return render(
+    return _list(
         request,
         "crm.html",
-        title="Jobs" if shown == "owner" else "Next jobs",
-        page=Page(**answered(found)),
-        given=given,
+        "Jobs" if shown == "owner" else "Next jobs",
+        Page(**answered(found)),
+        after,
+        given={"view": view, "status": status, "worker": worker},
+        crumbs=(),
         view=shown,
         statuses=list(TRANSITIONS),
         workers=await people(tenant) if office else [],
-        after=after,
     )
 
 
@@ -70,35 +71,27 @@ async def get_customers(
     found = await customers.get_customers.fn(
         tenant=tenant, caller=caller, q=q, archived=archived, limit=limit, after=after
     )
-    return render(
-        request,
-        "crm_customers.html",
-        title="Customers",
-        crumbs=CRUMBS,
-        page=Page(**answered(found)),
-        given={"q": q, "archived": None if archived == "no" else archived},
-        after=after,
-    )
+    given = {"q": q, "archived": None if archived == "no" else archived}
+    return _list(request, "crm_customers.html", "Customers", Page(**answered(found)), after, given=given)
 
 
 @get("/crm/customers/{customer_id:uuid}", roles=SIGNED_IN)
 async def get_customer(request: Asked, tenant: Tenant, caller: Caller, customer_id: UUID) -> Html:
-    """One customer, and to the office the jobs for them."""
+    """One customer, and to the office the jobs for them: the open ones, then those that are completed."""
     needed(tenant, APP)
     customer = answered(await customers.get_customer.fn(tenant=tenant, caller=caller, customer_id=customer_id))
-    open_jobs, done = [], []
-    if caller.role in OFFICE:
-        open_jobs = answered(await jobs.get_jobs.fn(tenant=tenant, caller=caller, customer=customer_id))["items"]
-        done = answered(await jobs.get_jobs.fn(tenant=tenant, caller=caller, customer=customer_id, status="COMPLETED"))[
-            "items"
-        ]
+    office = caller.role in OFFICE
+    shown = []
+    for status in (None, "COMPLETED") if office else ():
+        found = await jobs.get_jobs.fn(tenant=tenant, caller=caller, customer=customer_id, status=status)
+        shown += answered(found)["items"]
     return render(
         request,
         "crm_customer.html",
         title=customer["name"],
-        crumbs=[*CRUMBS, ("Customers", "/console/crm/customers")] if caller.role in OFFICE else CRUMBS,
+        crumbs=[*CRUMBS, ("Customers", "/console/crm/customers")] if office else CRUMBS,
         customer=customer,
-        jobs=[*open_jobs, *done],
+        jobs=shown,
     )
 
 
@@ -118,18 +111,26 @@ async def get_activity(
     found = await activity.get_activity.fn(
         tenant=tenant, caller=caller, entity_type=kind, job=job, limit=limit, after=after
     )
-    return render(
-        request,
-        "crm_activity.html",
-        title="Activity",
-        crumbs=CRUMBS,
-        page=found,
-        given={"kind": kind, "job": None if job is None else str(job)},
-        after=after,
-    )
+    return _list(request, "crm_activity.html", "Activity", found, after, given={"kind": kind, "job": job})
 
 
 ROUTES = [get_dashboard, get_customers, get_customer, get_activity]
+
+
+def _list(
+    request: Asked,
+    template: str,
+    title: str,
+    page: Page[Any],
+    after: str | None,
+    *,
+    given: Mapping[str, object],
+    crumbs: Crumbs = CRUMBS,
+    **values: Any,
+) -> Html:
+    """A page of a list. ``given``: its filters, as its address has them."""
+    filters = {name: None if value is None else str(value) for name, value in given.items()}
+    return render(request, template, title=title, crumbs=crumbs, page=page, given=filters, after=after, **values)
 
 
 async def people(tenant: Tenant) -> list[tuple[str, str]]:

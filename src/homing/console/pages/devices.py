@@ -46,8 +46,8 @@ async def get_devices(
     """Devices, the newest first. ``silent``: for so long at least; ``trust``: below the threshold, or below full."""
     threshold = {"held": tenant.engine.trust_threshold, "doubted": 1.0}
     found = await devices.read_page(
-        # Along the index on their age, in order: the other pool might read and sort them all.
-        tenant.engine.indexed,
+        # Along the index on their age, in order: the other pool might read and sort them all. A search does.
+        tenant.engine.indexed if q is None else tenant.database,
         after=read_cursor(after, tuple[datetime, UUID]),
         limit=limit + 1,
         status=shown,

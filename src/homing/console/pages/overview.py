@@ -80,11 +80,11 @@ def _needs(figures: Figures) -> list[Need]:
             "Both sides changed it",
         ),
         (figures.quarantined, "Quarantined items", "/console/quarantine", "triangle-alert", "bad", "Refused, not lost"),
-        (figures.held, "Batches held", "/console/batches?held=true", "package", "warn", "Sent by distrusted devices"),
+        (figures.held, "Batches held", "/console/batches?show=held", "package", "warn", "Sent by distrusted devices"),
         (
             sum(figures.series.failed),
             "Failed batches",
-            "/console/batches?status=failed",
+            "/console/batches?show=failed",
             "package",
             "bad",
             "In the last day",

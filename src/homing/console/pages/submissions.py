@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Final
 from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
 import msgspec
 from litestar import get, post
+from litestar.di import Provide
+from litestar.handlers import HTTPRouteHandler
 from litestar.params import QueryParameter
 from litestar.response import Stream
 
@@ -36,50 +39,58 @@ OfForm = Annotated[str | None, QueryParameter(name="form", max_length=200, descr
 """Not called ``form`` in Python: that is what a page was sent."""
 
 
-@get("/submissions", roles=OFFICE)
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the list, the map and the exports are narrowed by, as it was asked for."""
+
+    form: str | None = None
+    status: filters.Status | None = None
+    device: str | None = None
+    bbox: str | None = None
+
+
+def provide_given(
+    of_form: OfForm = None,
+    status: filters.Status | None = None,
+    device: api.Device = None,
+    bbox: api.Box = None,
+) -> Given:
+    """The same four parameters for each of them."""
+    return Given(of_form, status, device, bbox)
+
+
+FILTERED: Final = {"given": Provide(provide_given, sync_to_thread=False)}
+
+
+@get("/submissions", roles=OFFICE, dependencies=FILTERED)
 async def get_submissions(
     *,
     request: Asked,
     tenant: Tenant,
     caller: Caller,
-    of_form: OfForm = None,
-    status: filters.Status | None = None,
-    device: api.Device = None,
-    bbox: api.Box = None,
+    given: Given,
     limit: Limit = LIMIT_DEFAULT,
     after: After = None,
 ) -> Html:
     """Submissions, the newest first."""
-    page = await _page(tenant, caller, form=of_form, status=status, device=device, bbox=bbox, limit=limit, after=after)
-    given = {"form": of_form, "status": status, "device": device, "bbox": bbox}
+    asked = asdict(given)
     return render(
         request,
         "submissions.html",
         title="Submissions",
-        page=page,
-        given=given,
+        page=await _page(tenant, caller, given, limit=limit, after=after),
+        given=asked,
         after=after,
         forms=await _forms(tenant, caller),
         states=STATES,
-        exports=urlencode({name: text for name, text in given.items() if text}),
+        exports=urlencode({name: text for name, text in asked.items() if text}),
     )
 
 
-@get("/submissions/map", roles=OFFICE)
-async def get_map(
-    *,
-    request: Asked,
-    tenant: Tenant,
-    caller: Caller,
-    of_form: OfForm = None,
-    status: filters.Status | None = None,
-    device: api.Device = None,
-    bbox: api.Box = None,
-) -> Html:
+@get("/submissions/map", roles=OFFICE, dependencies=FILTERED)
+async def get_map(request: Asked, tenant: Tenant, caller: Caller, given: Given) -> Html:
     """The newest submissions that have a place, on a map."""
-    page = await _page(
-        tenant, caller, form=of_form, status=status, device=device, bbox=bbox, limit=LIMIT_MAX, after=None
-    )
+    page = await _page(tenant, caller, given, limit=LIMIT_MAX)
     points = [
         {"lat": each.lat, "lon": each.lon, "label": f"{each.form}, {each.author or '?'}", "href": f"{PATH}/{each.id}",
          "tone": each.status}
@@ -96,7 +107,7 @@ async def get_map(
         points=points,
         tiles=tiles,
         images=[_origin(tiles)] if tiles else [],
-        given={"form": of_form, "status": status, "device": device, "bbox": bbox},
+        given=asdict(given),
         forms=await _forms(tenant, caller),
         states=STATES,
     )
@@ -127,58 +138,40 @@ async def post_review(
             raise
         return await _one(request, tenant, caller, submission_id, problem=problem, notes=notes or "")
     tenant.live.written()
-    waiting = await _page(tenant, caller, status="pending", limit=1)
+    waiting = await _page(tenant, caller, Given(status="pending"), limit=1)
     there = f"{PATH}/{waiting.items[0].id}" if waiting.items else PATH
     return see_other(
         there, good(f"It is {verdict.status}. " + ("This one waits too." if waiting.items else "No more wait."))
     )
 
 
-@get("/submissions/export.csv", roles=OFFICE, answers=("text/csv",))
-async def get_csv(
-    *,
-    tenant: Tenant,
-    caller: Caller,
-    of_form: OfForm = None,
-    status: filters.Status | None = None,
-    device: api.Device = None,
-    bbox: api.Box = None,
-) -> Stream:
+@get("/submissions/export.csv", roles=OFFICE, answers=("text/csv",), dependencies=FILTERED)
+async def get_csv(tenant: Tenant, caller: Caller, given: Given) -> Stream:
     """What the same filters list, as CSV."""
-    needed(tenant, "fieldwork")
-    found: Stream = await api.export_csv.fn(
-        tenant=tenant, caller=caller, form=of_form, status=status, device=device, bbox=bbox
-    )
-    return found
+    return await _export(api.export_csv, tenant, caller, given)
 
 
-@get("/submissions/export.geojson", roles=OFFICE, answers=("application/geo+json",))
-async def get_geojson(
-    *,
-    tenant: Tenant,
-    caller: Caller,
-    of_form: OfForm = None,
-    status: filters.Status | None = None,
-    device: api.Device = None,
-    bbox: api.Box = None,
-) -> Stream:
+@get("/submissions/export.geojson", roles=OFFICE, answers=("application/geo+json",), dependencies=FILTERED)
+async def get_geojson(tenant: Tenant, caller: Caller, given: Given) -> Stream:
     """What the same filters list, as GeoJSON."""
-    needed(tenant, "fieldwork")
-    found: Stream = await api.export_geojson.fn(
-        tenant=tenant, caller=caller, form=of_form, status=status, device=device, bbox=bbox
-    )
-    return found
+    return await _export(api.export_geojson, tenant, caller, given)
 
 
 ROUTES = [get_submissions, get_map, get_submission, post_review, get_csv, get_geojson]
 
 
+async def _export(route: HTTPRouteHandler, tenant: Tenant, caller: Caller, given: Given) -> Stream:
+    needed(tenant, "fieldwork")
+    found: Stream = await route.fn(tenant=tenant, caller=caller, **asdict(given))
+    return found
+
+
 async def _page(
-    tenant: Tenant, caller: Caller, *, limit: int, after: str | None = None, **given: str | None
+    tenant: Tenant, caller: Caller, given: Given, *, limit: int, after: str | None = None
 ) -> Page[Exported]:
     """A page of ``Exported``: with the names that people know, in two statements."""
     needed(tenant, "fieldwork")
-    query = filters.submissions(caller, **given)
+    query = filters.submissions(caller, **asdict(given))
     async with tenant.database.connection() as conn:
         places = await find_places(conn, query, after=read_cursor(after, tuple[str, UUID]), limit=limit + 1)
         page = page_of(places, limit=limit, place=lambda place: place)

@@ -1,7 +1,8 @@
 -- One page of submissions, newest first, as places (when made, id). A line that ends in "when" stays only where that
 -- filter is asked for (homing/postgres/lines.py): each combination is a statement of its own with a plan of its own, whereas
 -- "%(form)s IS NULL OR …" would have one plan for all, and it could use no index. The three states are lines of their
--- own because they differ so much: as a parameter, the planner would take each for a third of the table.
+-- own because they differ so much: as a parameter, the planner would take each for a third of the table. Those in a
+-- map's box are found by list_submissions_in_box.sql.
 SELECT s.created_at::text, s.id
 FROM fieldwork.submissions s
 WHERE true
@@ -15,7 +16,6 @@ WHERE true
   AND s.author_id = %(author)s::uuid  -- when author
   AND s.created_at >= %(since)s::timestamptz  -- when since
   AND s.created_at < %(until)s::timestamptz  -- when until
-  AND s.id IN (SELECT w.id FROM fieldwork.submissions_within(%(west)s, %(south)s, %(east)s, %(north)s) AS w (id))  -- when bbox
   AND (s.created_at, s.id) < (%(after_at)s::timestamptz, %(after_id)s::uuid)  -- when after
 ORDER BY s.created_at DESC, s.id DESC
 LIMIT %(limit)s

@@ -1,0 +1,2 @@
+DROP INDEX homing.history_deletes;
+DROP INDEX homing.history_actor;
