@@ -1,6 +1,7 @@
 """What the measurements amount to, against numbers counted by hand."""
 
 import asyncio
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,6 +15,7 @@ from homing.server.metrics import Metrics
 from homing.server.node import Node
 from homing.server.working import Working
 from homing.settings import Settings
+from homing.telemetry import add_up, drop_older
 from homing.telemetry.tallies import BOUNDS, Tally, keep, quantile
 from homing.telemetry.usage import Span, read_usage
 from tests.fixtures.accounts import Person, SignIn
@@ -110,6 +112,79 @@ def test_engagement_conversion_crashes_and_features(worker: Person, owner: Perso
         {"platform": "mobile", "app_version": "1.0.0", "sessions": 2, "users": 2},
         {"platform": "web", "app_version": None, "sessions": 1, "users": 1},
     ]
+
+
+async def arrive(node: Node, *events: tuple[str, str, str, dict[str, Any], str]) -> None:
+    """Events as they are kept: of a new or known user, when it happened and when it arrived, on days of January."""
+    async with node.default.engine.owner.connection() as conn:
+        for name, event_name, at, properties, arrived in events:
+            await conn.execute(
+                "INSERT INTO homing.users (username, name, role) SELECT %(name)s::varchar, 'W', 'WORKER'"
+                " WHERE NOT EXISTS (SELECT FROM homing.users WHERE username = %(name)s::varchar)",
+                {"name": name},
+            )
+            await conn.execute(
+                "INSERT INTO homing.analytics_events (user_id, key, month, event, properties, platform, at, said_at,"
+                " created_at) SELECT id, gen_random_uuid(), '2026-01-01Z', %s, %s, %s, %s, %s, %s FROM homing.users"
+                " WHERE username = %s",
+                [
+                    *(event_name, json.dumps(properties), "web" if name == "wim" else "mobile"),
+                    *(f"2026-01-{at}Z", f"2026-01-{at}Z", f"2026-01-{arrived}Z", name),
+                ],
+            )
+
+
+SPANS = [
+    Span(datetime(2026, 1, first, hour, tzinfo=UTC), datetime(2026, 1, last, hour + 3, 30, tzinfo=UTC))
+    for first, last, hour in ((1, 31, 0), (5, 6, 10), (5, 5, 9), (6, 7, 0), (5, 8, 12))
+] + [Span(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))]
+
+
+async def amounts(node: Node) -> list[Any]:
+    found = [await read_usage(node.default.database, span, conversions=["purchase"]) for span in SPANS]
+    return [(each.engagement, each.features, each.crashes) for each in found]
+
+
+@pytest.mark.anyio
+async def test_events_amount_to_the_same_before_and_after_they_are_added_up(node: Node) -> None:
+    owner = node.default.engine.owner
+    await arrive(
+        node,
+        ("fay", "session_start", "05 10:00", {}, "05 10:01"),
+        ("fay", "feature_usage", "05 11:00", {"feature": "map", "duration": 1 / 3, "completion_rate": 0.5}, "05 11:00"),
+        ("fay", "feature_usage", "05 12:00", {"feature": "map", "duration": "long"}, "05 12:00"),
+        ("fay", "feature_usage", "06 12:00", {"feature": ["no", "name"], "duration": 7}, "06 12:00"),
+        ("fay", "app_crash", "06 23:59:59.999999", {}, "07 00:00"),
+        ("ben", "session_start", "05 23:00", {}, "07 09:00"),  # offline for two days
+        ("ben", "feature_usage", "06 00:00", {"feature": "x" * 5000, "completion_rate": 1}, "07 09:00"),
+        ("wim", "purchase", "05 09:30", {}, "05 09:30"),
+        ("wim", "purchase", "07 00:00", {}, "07 00:00"),
+    )
+    raw = await amounts(node)
+    assert [each.users for each in raw[0][1]] == [1, 1]
+    assert [(each.platform, each.active_users, each.converted_users) for each in raw[0][0]] == [
+        ("mobile", 2, 0),
+        ("web", 1, 1),
+    ]
+    assert await add_up(owner, now=datetime(2026, 1, 7, 0, 59, tzinfo=UTC)) == 3  # of the 5th: an hour may be late
+    assert await amounts(node) == raw
+    touched = await asyncio.gather(*(add_up(owner, now=datetime(2026, 1, 8, 2, tzinfo=UTC)) for _ in range(4)))
+    assert sum(touched) == 5
+    assert await amounts(node) == raw
+    assert await add_up(owner, now=datetime(2026, 1, 8, 3, tzinfo=UTC)) == 0
+    # What comes late counts by itself, until it is added to its day.
+    await arrive(node, ("ben", "app_crash", "05 20:00", {}, "08 10:00"), ("wim", "purchase", "05 9:31", {}, "08 10:00"))
+    late = await amounts(node)
+    assert (late[0][2].crashes, raw[0][2].crashes) == (2, 1)
+    assert await add_up(owner, now=datetime(2026, 1, 9, 1, tzinfo=UTC)) == 2
+    assert await amounts(node) == late
+    # Of whole days no event is read any more.
+    async with owner.connection() as conn:
+        await conn.execute("DELETE FROM homing.analytics_events")
+    assert (await amounts(node))[-1] == late[-1]
+    await drop_older(owner, before=datetime(2026, 1, 6, tzinfo=UTC))
+    ((_, _, crashes),) = (await amounts(node))[-1:]
+    assert crashes.crashes == 1
 
 
 def test_batteries_lose_while_they_are_not_charged(worker: Person, owner: Person) -> None:

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from homing.telemetry.retention import drop_older, make_ahead
+from homing.telemetry.rollups import add_up
 
-__all__ = ["drop_older", "make_ahead"]
+__all__ = ["add_up", "drop_older", "make_ahead"]

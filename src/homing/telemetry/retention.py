@@ -41,6 +41,7 @@ async def drop_older(db: Database, *, before: datetime) -> Dropped:
                 "delete_old_ids",
                 "delete_old_events",
                 "delete_old_tallies",
+                "delete_old_usage",
             )
         ]
     return Dropped(int(dropped), sum(rows))

@@ -1,14 +1,11 @@
--- Who does something, how much, and whether it leads anywhere, by platform. The months come first, so that partitions
--- outside them are not opened. A duration is a number of seconds, of a day at most: whatever else it says counts as none.
-SELECT e.platform, count(DISTINCT e.user_id), count(*), count(*) FILTER (WHERE e.event = 'user_login'),
-    coalesce(sum(jsonb_path_query_first(e.properties, '$.duration ? (@ >= 0 && @ <= 86400)')::numeric)
-             FILTER (WHERE e.event = 'feature_usage'), 0)::float8,
-    count(DISTINCT e.user_id) FILTER (WHERE e.event = ANY (%(conversions)s::text[])),
-    count(*) FILTER (WHERE e.event = 'session_start'),
-    count(*) FILTER (WHERE e.event = 'app_crash'),
-    count(DISTINCT e.user_id) FILTER (WHERE e.event = 'app_crash')
-FROM homing.analytics_events e
-WHERE e.month >= date_trunc('month', %(since)s::timestamptz, 'UTC') AND e.month < %(until)s
-    AND e.at >= %(since)s AND e.at < %(until)s
-GROUP BY e.platform
-ORDER BY e.platform
+-- Who does something, how much, and whether it leads anywhere, by platform.
+SELECT u.platform, count(DISTINCT u.user_id), sum(u.events)::bigint,
+    coalesce(sum(u.events) FILTER (WHERE u.event = 'user_login'), 0)::bigint,
+    sum(u.seconds)::float8,
+    count(DISTINCT u.user_id) FILTER (WHERE u.event = ANY (%(conversions)s::text[])),
+    coalesce(sum(u.events) FILTER (WHERE u.event = 'session_start'), 0)::bigint,
+    coalesce(sum(u.events) FILTER (WHERE u.event = 'app_crash'), 0)::bigint,
+    count(DISTINCT u.user_id) FILTER (WHERE u.event = 'app_crash')
+FROM homing.usage_between(%(since)s::timestamptz, %(until)s::timestamptz) u
+GROUP BY u.platform
+ORDER BY u.platform
