@@ -1,6 +1,8 @@
 """Fifty tenants on one node. One of them misbehaves, in every way it can; the others notice nothing. Nothing crosses.
 
-No clock decides here: while the bad tenant is still stuck, and that is looked at, all the others have answered.
+No clock decides here. What is stuck stays stuck until the test lets it go, because no limit of the server's ends a wait
+(``unhurried``); when all the others have answered, the bad tenant's requests are looked at, and are still held. On a
+machine however slow that takes longer and proves the same.
 """
 
 import asyncio
@@ -18,6 +20,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from homing.postgres import database
+from homing.server import node
 from homing.settings import Settings
 from tests.fixtures.tenants import Crowd, Running, running
 
@@ -40,6 +44,31 @@ def many(crowd: Callable[..., Crowd]) -> Crowd:
     return made
 
 
+FOREVER = 24 * 3600.0
+SHORT = 0.2
+STUCK_SECONDS = 600
+"""Others who did not answer by then never will: a failure instead of a run that does not end."""
+
+
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No wait of the server's ends by itself, and no failure is forgotten."""
+    off = dict.fromkeys(("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"), "0")
+    monkeypatch.setattr(database, "SESSION", {**database.SESSION, **off})
+    monkeypatch.setattr(database, "CONNECT_DEFAULTS", {**database.CONNECT_DEFAULTS, "connect_timeout": "86400"})
+    monkeypatch.setattr(database, "POOL_WAIT_SECONDS", FOREVER)
+    monkeypatch.setattr(node, "OPEN_SECONDS", FOREVER)
+    monkeypatch.setattr(node, "FAILED_SECONDS", (FOREVER, FOREVER))
+
+
+@contextmanager
+def hurried() -> Iterator[None]:
+    """What is opened meanwhile gives up waiting for a connection: for a tenant whose database is not there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database, "POOL_WAIT_SECONDS", SHORT)
+        yield
+
+
 def canary(name: str) -> str:
     return f"canary-of-{name}-"
 
@@ -55,7 +84,8 @@ async def all_others_answer(here: Running, bad: str) -> None:
         return name, me.status_code, pulled.status_code
 
     others = [name for name in NAMES if name != bad]
-    found = [await asyncio.gather(*(one(name) for name in some)) for some in (others[:25], others[25:])]
+    async with asyncio.timeout(STUCK_SECONDS):
+        found = [await asyncio.gather(*(one(name) for name in some)) for some in (others[:25], others[25:])]
     assert found[0] + found[1] == [(name, 200, 200) for name in others]
 
 
@@ -87,11 +117,8 @@ async def hang(here: Running, bad: str) -> None:
         calls = [asyncio.create_task(here.http.get(ME, headers=headers)) for _ in range(20)]
         await stuck(here.crowd, bad, here.node.settings.tenant_pool_size)
         await all_others_answer(here, bad)
-        held = sum(not each.done() for each in calls)
-        assert held >= here.node.settings.tenant_pool_size
-    answers = await asyncio.gather(*calls)
-    assert {each.status_code for each in answers} <= {200, 503}
-    assert sum(each.status_code == 200 for each in answers) > 0
+        assert [each for each in calls if each.done()] == []
+    assert {each.status_code for each in await asyncio.gather(*calls)} == {200}
     assert (await here.http.get(ME, headers=headers)).json()["user"]["name"] == canary(bad)
 
 
@@ -113,10 +140,14 @@ async def rename(here: Running, bad: str) -> None:
         # It is still open at this node, so its requests wait for a connection, which are theirs to wait for.
         calls = [asyncio.create_task(here.http.get(ME, headers=headers)) for _ in range(20)]
         await all_others_answer(here, bad)
-        assert {each.status_code for each in await asyncio.gather(*calls)} == {503}
+        assert [each for each in calls if each.done()] == []
+        for each in calls:
+            each.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
         # Opened anew, it is refused, and not tried again for every request.
         here.node._retire(bad)
-        await refused(here, bad, "unavailable")
+        with hurried():
+            await refused(here, bad, "unavailable")
         failed = here.node.failed
         await asyncio.gather(*(refused(here, bad, "unavailable") for _ in range(50)))
         assert here.node.failed == failed
@@ -138,7 +169,8 @@ async def be_gone(here: Running, bad: str) -> None:
         name = urlsplit(here.crowd.urls[bad]).path[1:]
         conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
         here.node._retire(bad)
-        await refused(here, bad, "unavailable")
+        with hurried():
+            await refused(here, bad, "unavailable")
         await all_others_answer(here, bad)
         query = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
         conn.execute(query.format(sql.Identifier(name), sql.Identifier(here.crowd.people.template)))
@@ -164,6 +196,7 @@ async def flood(here: Running, bad: str) -> None:
     assert {each.status_code for each in await asyncio.gather(*calls)} <= {200, 503}
 
 
+@pytest.mark.usefixtures("unhurried")
 async def test_one_tenant_after_the_other_misbehaves_and_the_others_notice_nothing(
     settings: Settings, many: Crowd
 ) -> None:

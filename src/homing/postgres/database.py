@@ -91,10 +91,11 @@ class Database:
         *,
         pool_size: int = 8,
         options: Mapping[str, str] | None = None,
-        wait_seconds: float = POOL_WAIT_SECONDS,
+        wait_seconds: float | None = None,
         idle_seconds: float = IDLE_SECONDS,
     ) -> None:
-        """``options`` are session settings on top of ``SESSION``, for a pool with other habits (the pull's).
+        """``options`` are session settings on top of ``SESSION``, for a pool with other habits (the pull's). A
+        request waits ``wait_seconds`` for a connection, POOL_WAIT_SECONDS where not given.
 
         Raises psycopg.ProgrammingError when ``url`` is not a connection string.
         """
@@ -104,7 +105,7 @@ class Database:
         self._session = {**SESSION, **(options or {})}
         self._returning: set[asyncio.Task[None]] = set()
         self._size = pool_size
-        self._wait_seconds = wait_seconds
+        self._wait_seconds = POOL_WAIT_SECONDS if wait_seconds is None else wait_seconds
         self._idle_seconds = idle_seconds
         self._pool: AsyncConnectionPool[Connection] | None = None
 
