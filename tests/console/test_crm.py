@@ -71,7 +71,12 @@ def test_a_job_from_the_office_to_done(browser_page: Page, server: Server) -> No
     page.get_by_role("textbox", name="Quantity").fill("none")
     page.get_by_role("button", name="Add to the list").click()
     expect(page.get_by_role("alert")).to_contain_text("quantity")
-    page.get_by_role("textbox", name="Material").fill("Nails")
+    # What was typed is still there, and the reason is at its field.
+    expect(page.get_by_role("textbox", name="Material")).to_have_value("Nails")
+    expect(page.get_by_role("textbox", name="Quantity")).to_have_value("none")
+    expect(page.get_by_role("textbox", name="Quantity")).to_be_focused()
+    expect(page.get_by_role("textbox", name="Quantity")).to_have_accessible_description(re.compile("quantity"))
+    check_page(page)
     page.get_by_role("textbox", name="Quantity").fill("2.5")
     page.get_by_role("button", name="Add to the list").click()
     page.get_by_role("button", name="Purchased: Nails", exact=True).click()
@@ -114,11 +119,11 @@ def test_workers_see_their_jobs_and_no_others(browser_page: Page, server: Server
         csrf = re.search(r'name="csrf" content="([0-9a-f]+)"', wims.get(f"/crm/jobs/{job['id']}").text)
         assert csrf is not None
         for path, sent, expected in (
-            ("status", {"status": "DONE", "version": "1"}, 303),
-            ("status", {"status": "ON_HOLD", "version": str(10**30)}, 303),
+            ("status", {"status": "DONE", "version": "1"}, 422),
+            ("status", {"status": "ON_HOLD", "version": str(10**30)}, 422),
             ("status", {"status": "ON_HOLD", "version": "one"}, 400),
-            ("notes", {"notes": "x", "version": "-1"}, 303),
-            ("materials", {"item_name": "x", "quantity": "1e99"}, 303),
+            ("notes", {"notes": "x", "version": "-1"}, 422),
+            ("materials", {"item_name": "x", "quantity": "1e99"}, 422),
             (f"materials/{job['id']}", {"do": "tick"}, 404),
             ("assignments", {"user": "me"}, 403),
         ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 
 import psycopg
@@ -164,9 +165,15 @@ def test_a_device_is_suspended_readmitted_and_wiped(browser_page: Page, server: 
     assert carl.sync().pulled.resyncs == 0
     page.get_by_role("button", name="Revoke and wipe").first.click()
     page.get_by_label("Type the device’s name to confirm").fill("another")
+    page.get_by_role("dialog").get_by_label("Reason").fill(XSS)
     page.get_by_role("dialog").get_by_role("button", name="Revoke and wipe").click()
+    # The dialog is open again, with what was typed and the reason at its field.
     expect(page.get_by_role("alert")).to_contain_text("Not wiped")
-    page.get_by_role("button", name="Revoke and wipe").first.click()
+    expect(page.get_by_role("dialog").get_by_label("Reason")).to_have_value(XSS)
+    expect(page.get_by_label("Type the device’s name to confirm")).to_have_value("another")
+    expect(page.get_by_label("Type the device’s name to confirm")).to_have_accessible_description(
+        re.compile("not the device’s name")
+    )
     page.get_by_label("Type the device’s name to confirm").fill(device["device_id"])
     check_page(page)
     page.get_by_role("dialog").get_by_role("button", name="Revoke and wipe").click()

@@ -32,3 +32,20 @@ def test_overview(browser_page: Page, server: Server) -> None:
     sign_in_to(browser_page, server)
     expect(browser_page).to_have_title("Overview · Homing")
     check_page(browser_page)
+
+
+def test_the_side_bar_says_who_is_signed_in(browser_page: Page, server: Server) -> None:
+    page = browser_page
+    sign_in_to(page, server)
+    expect(page.locator(".me")).to_contain_text("Olga Office")
+    expect(page.locator(".me .role")).to_have_text("owner")
+    # As they are called now, not as they were when they signed in.
+    page.get_by_role("link", name="Users").click()
+    page.get_by_role("link", name="Olga Office").click()
+    page.get_by_role("textbox", name="Name").fill("Olga <b>Oslo</b>")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator(".me strong")).to_have_text("Olga <b>Oslo</b>")
+    check_page(page)
+    page.get_by_role("textbox", name="Name").fill("Olga Office")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator(".me strong")).to_have_text("Olga Office")

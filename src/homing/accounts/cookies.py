@@ -71,6 +71,23 @@ def write_cookie(keys: Keys, *, user_id: UUID, role: str, tenant: str, session_i
 
 def read_cookie(keys: Keys, value: bytes | None, *, tenant: str, now: datetime) -> Claims:
     """What a cookie of ours says. Raises Problem("unauthenticated"), one answer for whatever is wrong with it."""
+    payload = _read(keys, value, tenant=tenant, now=now)
+    return Claims(
+        user_id=payload.sub,
+        role=payload.role,
+        tenant=tenant,
+        platform="web",
+        session_id=payload.sid,
+        device_name=None,
+    )
+
+
+def read_end(keys: Keys, value: bytes | None, *, tenant: str, now: datetime) -> float:
+    """When a cookie of ours expires, in seconds of the epoch. Raises Problem("unauthenticated")."""
+    return _read(keys, value, tenant=tenant, now=now).exp
+
+
+def _read(keys: Keys, value: bytes | None, *, tenant: str, now: datetime) -> _Payload:
     if value is None or len(value) > BYTES_MAX:
         raise Problem("unauthenticated")
     try:
@@ -83,14 +100,7 @@ def read_cookie(keys: Keys, value: bytes | None, *, tenant: str, now: datetime) 
         raise Problem("unauthenticated") from None
     if payload.aud != tenant or now.timestamp() >= payload.exp:
         raise Problem("unauthenticated")
-    return Claims(
-        user_id=payload.sub,
-        role=payload.role,
-        tenant=tenant,
-        platform="web",
-        session_id=payload.sid,
-        device_name=None,
-    )
+    return payload
 
 
 def find_cookie(headers: Iterable[tuple[bytes, bytes]], *, secure: bool) -> bytes | None:

@@ -21,7 +21,9 @@ the side navigation. Addresses are written without ``/console``::
         return see_other(f"/console/devices/{device_id}", good("The device is suspended."))
 
 Pages call what the API's routes call, never a query of their own where there is one. A ``Problem`` that a handler
-raises becomes a page with its detail; one that belongs beside a field is caught and shown there (``ui.problem``).
+raises becomes a page with its detail. Where a form was refused, the page of the form is rendered again with ``kept=
+Kept(form, problem)`` (``kept.py``): every ``ui.field`` then holds what was typed, the one that is wrong says why, and a
+dialog is open again (fields in a dialog say ``within="its id"``).
 Nobody signed in: the sign-in page, and back. Lists: ``limit`` and ``after`` as in the API (``server/pages.py``); counts
 are bounded.
 
@@ -37,7 +39,7 @@ defer>``). It has what ``render`` was given, ``me`` (the caller), ``now``, ``pat
     ui.field(name, label, …)       a labelled field of a form, with hint and error: ``kind`` is an input's type, or
                                    ``textarea``, ``select`` (with ``options``), ``checkbox``
     ui.form(action)                a POST form with its CSRF token; in ``{% call %}`` the fields and ``ui.submit(…)``
-    ui.badge(text, tone)           tones: neutral good warn bad info; ``ui.state(word)`` knows the tone of known states
+    ui.badge(text, tone)           tones: neutral good warn bad info; ``ui.state(word)`` finds its own (``tones.py``)
     ui.tabs(items, current)        ``items``: (label, address, count or None)
     ui.empty(title, text, icon)    instead of a table without rows
     ui.side_by_side(rows, …)       values of fields beside each other, the different ones marked
@@ -61,8 +63,10 @@ handler or eval.** So no ``style=``, no ``onclick=``, no ``hx-on``; behaviour is
 key); what a script needs to know stands in a data attribute, ``data-chart='{{ figures|tojson }}'``: in single quotes.
 
 **Live fragments.** A block of a template is also rendered alone: ``render(request, "overview.html", fragment="live",
-…)`` for ``<div id="live" hx-get="/console/overview/live" hx-trigger="every 10s">{% block live %}…{% endblock
-%}</div>``. Polling pauses while nobody looks. Polled parts do not keep somebody signed in.
+…)`` for ``<div id="live" hx-get="/console/overview/live" hx-trigger="live" data-live="any">{% block live %}…{%
+endblock %}</div>``. ``data-live`` names what the part shows: ``any`` for whatever is written, ``presence``, or the full
+types of declared tables; the page asks again when it is told that one of them changed (``pages/live.py``, ADR 66). Live
+parts do not keep somebody signed in.
 
 **Writing.** Every request that is no GET passes ``guard.py`` first: from our own origin, and with the session's CSRF
 token, which ``ui.form`` and ``ui.confirm`` put in and htmx sends as a header. Nothing needs to be done in a handler. It
@@ -87,9 +91,9 @@ from litestar.exceptions import HTTPException
 
 from homing.console import failing, static
 from homing.console.forms import Form, provide_form
-from homing.console.guard import guard
 from homing.console.pages import ROUTES as PAGES
 from homing.console.pages import home
+from homing.console.person import begin
 from homing.protocol.errors import Problem
 
 CONSOLE = "/console"
@@ -99,7 +103,7 @@ ROUTES = [
         path=CONSOLE,
         route_handlers=[*PAGES, *static.ROUTES],
         opt={"console": True, "answers": ("text/html",)},
-        before_request=guard,
+        before_request=begin,
         dependencies={"form": Provide(provide_form, sync_to_thread=False)},
         signature_namespace={"Form": Form},
         exception_handlers={

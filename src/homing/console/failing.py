@@ -53,6 +53,8 @@ def _sign_in(request: Asked) -> Html:
     scope: Any = request.scope
     back = scope["path"] + (f"?{request.url.query}" if request.url.query else "") if scope["method"] == "GET" else ""
     address = SIGN_IN + (f"?next={quote(back)}" if back not in ("", "/console") and not wants_fragment(request) else "")
+    if request.headers.get("accept") == "text/event-stream":
+        return Response("", media_type="text/html", status_code=204, headers=headers())  # an EventSource gives up
     if wants_fragment(request):
         return Response("", media_type="text/html", status_code=401, headers={**headers(), "hx-redirect": address})
     return Response("", media_type="text/html", status_code=303, headers={**headers(), "location": address})

@@ -55,15 +55,15 @@ class Figures:
     series: Series
 
 
-_kept: WeakKeyDictionary[Tenant, tuple[float, Figures]] = WeakKeyDictionary()
+_kept: WeakKeyDictionary[Tenant, tuple[str, float, Figures]] = WeakKeyDictionary()
 
 
 async def read_figures(tenant: Tenant) -> Figures:
-    """The figures of now, or of a few seconds ago."""
-    found = _kept.get(tenant)
-    if found is None or monotonic() - found[0] > KEPT_SECONDS:
-        found = _kept[tenant] = (monotonic(), await _read(tenant))
-    return found[1]
+    """The figures of now, or of a few seconds ago where nothing was told since."""
+    found, version = _kept.get(tenant), tenant.live.watchers.version
+    if found is None or found[0] != version or monotonic() - found[1] > KEPT_SECONDS:
+        found = _kept[tenant] = (version, monotonic(), await _read(tenant))
+    return found[2]
 
 
 async def _read(tenant: Tenant) -> Figures:

@@ -14,7 +14,10 @@ from litestar.types import Scope
 from homing.accounts.cookies import IDLE, NAME, NAME_SECURE, csrf_token, write_cookie
 from homing.console import flash, formats, static
 from homing.console.flash import Flash
+from homing.console.kept import Kept
 from homing.console.nav import sections_for
+from homing.console.person import MARK_KEY, NAME_KEY
+from homing.console.tones import tone_of
 from homing.engine.caller import Caller
 from homing.server.routing import CALLER_KEY, TENANT_KEY, is_secure
 from homing.server.tenant import Tenant
@@ -52,6 +55,7 @@ def _environment() -> Environment:
     found.filters |= formats.FILTERS
     found.tests |= {"differing": formats.differing, "moment": formats.is_moment}
     found.globals |= {"static": static.address, "icons": static.address("icons.svg"), "address": formats.address}
+    found.globals["tone_of"] = tone_of
     return found
 
 
@@ -68,12 +72,14 @@ def render(
     status: int = 200,
     said: Flash | None = None,
     images: Sequence[str] = (),
+    kept: Kept | None = None,
     **values: Any,
 ) -> Html:
     """The page of template ``name`` (of ``pages/``), or its block ``fragment`` alone.
 
     ``crumbs``: (label, address) of what is above the page. ``said``: a message on this page; otherwise the one that was
-    left for it. ``images``: other origins whose pictures the page may show.
+    left for it. ``images``: other origins whose pictures the page may show. ``kept``: a form of the page that was
+    refused, which also gives the status.
     """
     scope = request.scope
     tenant, caller = tenant_of(scope), caller_of(scope)
@@ -84,7 +90,10 @@ def render(
         "title": title,
         "crumbs": crumbs,
         "said": said or left,
+        "kept": kept,
         "me": caller,
+        "my_name": scope.get(NAME_KEY),
+        "mark": scope.get(MARK_KEY),
         "csrf": csrf,
         "path": scope["path"],
         "query": request.url.query,
@@ -96,6 +105,7 @@ def render(
     template = _environ.get_template(name if "/" in name else f"pages/{name}")
     values["ui"] = _environ.get_template("ui.html").make_module(values)
     text = template.render(values) if fragment is None else _block(template, fragment, values)
+    status = status if kept is None else kept.status
     answer = Response(text, media_type="text/html", status_code=status, headers=headers(images))
     if left is not None:
         answer.delete_cookie(flash.NAME, path="/console")

@@ -45,6 +45,7 @@ from homing.protocol.messages import PullRequest
 from homing.protocol.token import Minter, Snapshot, Token
 from homing.server.live_hints import Hints
 from homing.server.live_presence import Attendance
+from homing.server.live_watch import ALL, PRESENCE, Watcher, Watchers
 
 Item = TypeVar("Item")
 
@@ -150,6 +151,8 @@ class Live:
         """Set when the node lets go of the tenant."""
         self.hints = Hints(engine.owner, self.node, wake=self.wake)
         self.attendance = Attendance(self.node, grace_seconds=presence_seconds)
+        self.watchers = Watchers(self.node)
+        self._names = {table.id: table.declared.full_type for table in engine.bound.tables}
         self._engine = engine
         self._few, self._at_once = few, at_once
         self._reader = Reader(engine.bound)
@@ -176,10 +179,12 @@ class Live:
 
     def wake(self) -> None:
         """There may be news."""
+        self.watchers.note(())
         self._wake.set()
 
     def written(self) -> None:
         """Something was committed through this node: for the subscribers here, and those of other nodes."""
+        self.watchers.note(())
         self._wake.set()
         self.hints.give()
 
@@ -212,6 +217,19 @@ class Live:
         self._join(found)
         self._start()
         return found
+
+    def watch(self, watcher: Watcher, *, mark: str | None) -> None:
+        """Let in a page that was made at ``mark``, until ``unwatch`` or a bye, which it may get at once."""
+        if self._closed or self._leaving.is_set():
+            watcher.close(Problem("going_away"))
+        elif self.watchers.enter(watcher, mark=mark):
+            self._start()
+        else:
+            watcher.close(Problem("too_many_connections"))
+
+    def unwatch(self, watcher: Watcher) -> None:
+        """The page is gone."""
+        self.watchers.leave(watcher)
 
     def prolong(self, subscriber: Subscriber, claims: Claims, until: float) -> None:
         """A newer access token. Raises Problem("unauthenticated") where it is not the same session's."""
@@ -247,6 +265,7 @@ class Live:
         self._closed = True
         for subscriber in list(self._subscribers):
             self.drop(subscriber, Problem("going_away"))
+        self.watchers.drop_all(Problem("going_away"))
         await self.hints.close()
         if self._loop is not None:
             self._loop.cancel()
@@ -269,12 +288,13 @@ class Live:
             log.error("live delivery stopped", exc_info=error)
             for subscriber in list(self._subscribers):
                 self.drop(subscriber, Problem("internal"))
-        if self._subscribers:  # somebody came while it was ending
+            self.watchers.drop_all(Problem("internal"))
+        if self._subscribers or self.watchers:  # somebody came while it was ending
             self._start()
 
     async def _run(self) -> None:
         failures = 0
-        while self._subscribers or self.attendance.waits:
+        while self._subscribers or self.watchers or self.attendance.waits:
             try:
                 async with self._engine.owner.dedicated() as conn:
                     for name, value in ALONG_INDEXES.items():
@@ -285,6 +305,7 @@ class Live:
             except (Problem, psycopg.Error):
                 log.exception("live delivery waits for the database")
                 self._everybody_pulls()
+                self.watchers.note(ALL)
                 failures += 1
                 await asyncio.sleep(min(10, failures) * AGAIN_SECONDS)
 
@@ -306,10 +327,11 @@ class Live:
                     await self._poll(conn)
                 if await self.attendance.settle(conn):
                     self.written()
+                self.watchers.tell(now)
                 if now - beaten >= HEARTBEAT_SECONDS:
                     beaten = now
                     self._send_heartbeats()
-                if self._subscribers:
+                if self._subscribers or self.watchers:
                     last_seen = now
                 elif now - last_seen > IDLE_SECONDS and not self.attendance.waits:
                     await self.attendance.close(conn)
@@ -349,10 +371,22 @@ class Live:
             self._forget_rounds()
             self._everybody_pulls()
         self._latest = found
+        self._note(found)
         await self._send_round(conn, found, certain=bool(few))
         await self._admit(conn, found, joining)
         self._tell(found)
         await self._notify(conn, found)
+
+    def _note(self, found: Round) -> None:
+        """For the pages that watch: which tables the round is about."""
+        keys = [row.key for row in found.rows] + [each.key for each in found.departures]
+        parts = {self._names[table] for table, _ in keys}
+        if found.presence:
+            parts.add(PRESENCE)
+        if not found.whole:
+            parts |= ALL
+        if parts or found.resolved:
+            self.watchers.note(parts)
 
     async def _send_round(self, conn: Connection, found: Round, *, certain: bool) -> None:
         """``certain``: everybody was asked about at this round's snapshot or after it, and nobody joined since."""
@@ -614,6 +648,7 @@ class Live:
         if self._leaving.is_set():
             for subscriber in list(self._subscribers):
                 self.drop(subscriber, Problem("going_away"))
+            self.watchers.drop_all(Problem("going_away"))
         now = self._engine.clock().timestamp()
         for subscriber in [each for each in self._subscribers if each.until <= now]:
             self.drop(subscriber, Problem("unauthenticated", "The access token is expired."))
@@ -624,6 +659,16 @@ class Live:
             scopes = monotonic() - began < SCOPES_SECONDS
             self._turn += len(some) if scopes else 0
             await self._look_at(conn, [some[n] for n in await fallen(await self._ask(conn, some, scopes=scopes))])
+        await self._look_at_watchers(conn, now)
+
+    async def _look_at_watchers(self, conn: Connection, now: float) -> None:
+        """Let go of pages whose session ended, or whose user may not go on as who they were."""
+        everybody = list(self.watchers)
+        for some in _chunks(everybody, self._at_once):
+            asked = await self._callers.ask(conn, [each.badge for each in some], ["NULL"] * len(some))
+            out = {some[n] for n in await fallen(asked)} | {each for each in some if each.until <= now}
+            for each in out:
+                self.watchers.drop(each, Problem("unauthenticated"))
 
     async def _look_at(self, conn: Connection, some: Sequence[Subscriber]) -> None:
         """Let go of those who may not go on, and let those pull whose scopes are others."""

@@ -13,8 +13,9 @@ from litestar import get, post
 from homing.accounts import devices
 from homing.accounts.devices import Device, DeviceChange
 from homing.console import labels
-from homing.console.flash import bad, good
+from homing.console.flash import good
 from homing.console.forms import Form
+from homing.console.kept import Kept
 from homing.console.pages.conflicts import tables_of
 from homing.console.shell import Asked, Html, render, see_other
 from homing.engine import batches, conflicts, explain, status
@@ -48,11 +49,16 @@ SAID: Final[Mapping[str, str]] = {
     "revoked": "Revoked: with its next call it is told to remove its replica.",
     "active": "Readmitted: it syncs again.",
 }
+DIALOGS: Final[Mapping[str, str]] = {"suspended": "suspend", "revoked": "wipe", "active": "readmit"}
 
 
 @get("/devices/{device_id:uuid}", roles=OFFICE)
 async def get_device(request: Asked, tenant: Tenant, caller: Caller, device_id: UUID) -> Html:
     """The page."""
+    return await _page(request, tenant, caller, device_id)
+
+
+async def _page(request: Asked, tenant: Tenant, caller: Caller, device_id: UUID, kept: Kept | None = None) -> Html:
     async with tenant.database.connection() as conn:
         device = await devices.read(conn, device_id)
     engine, name = tenant.engine, device.device_id
@@ -76,6 +82,7 @@ async def get_device(request: Asked, tenant: Tenant, caller: Caller, device_id: 
         "device.html",
         title=name,
         crumbs=[("Devices", "/console/devices")],
+        kept=kept,
         device=device,
         sync=known[device_id],
         batches=sent[:BATCHES_SHOWN],
@@ -96,26 +103,30 @@ async def get_device(request: Asked, tenant: Tenant, caller: Caller, device_id: 
 
 
 @post("/devices/{device_id:uuid}/status", roles=OFFICE, status_code=303)
-async def post_status(tenant: Tenant, caller: Caller, device_id: UUID, form: Form) -> Html:
+async def post_status(request: Asked, tenant: Tenant, caller: Caller, device_id: UUID, form: Form) -> Html:
     """Suspend, readmit or revoke. Revoking, which makes the device remove what it holds, needs its name typed."""
     wanted = form.text("status")
     if wanted not in SAID:
         raise Problem("invalid_parameter", "There is no such state of a device.")
-    here = f"/console/devices/{device_id}"
-    if wanted == "revoked":
-        async with tenant.database.connection() as conn:
-            device = await devices.read(conn, device_id)
-        if form.maybe("typed") != device.device_id:
-            return see_other(here, bad("Not wiped: what was typed is not the device’s name."))
-    change = _change(status=wanted, reason=form.maybe("reason"))
-    await devices.change(tenant.database, device_id, change, by=caller, now=tenant.clock())
-    return see_other(here, good(SAID[wanted]))
+    async with tenant.database.connection() as conn:
+        device = await devices.read(conn, device_id)
+    try:
+        if wanted == "revoked" and form.maybe("typed") != device.device_id:
+            raise Problem("invalid_parameter", "Not wiped: this is not the device’s name.", path="/typed")
+        change = _change(status=wanted, reason=form.maybe("reason"))
+        await devices.change(tenant.database, device_id, change, by=caller, now=tenant.clock())
+    except Problem as problem:
+        return await _page(request, tenant, caller, device_id, Kept(form, problem, dialog=DIALOGS[wanted]))
+    return see_other(f"/console/devices/{device_id}", good(SAID[wanted]))
 
 
 @post("/devices/{device_id:uuid}/trust", roles=OFFICE, status_code=303)
-async def post_trust(tenant: Tenant, caller: Caller, device_id: UUID, form: Form) -> Html:
+async def post_trust(request: Asked, tenant: Tenant, caller: Caller, device_id: UUID, form: Form) -> Html:
     """Forget why the device was distrusted."""
-    change = _change(trust_reset=True, reason=form.maybe("reason"))
+    try:
+        change = _change(trust_reset=True, reason=form.maybe("reason"))
+    except Problem as problem:
+        return await _page(request, tenant, caller, device_id, Kept(form, problem, dialog="trust"))
     await devices.change(tenant.database, device_id, change, by=caller, now=tenant.clock())
     return see_other(f"/console/devices/{device_id}", good("Trusted again. Batches held so far still wait for replay."))
 

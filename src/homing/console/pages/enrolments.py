@@ -14,6 +14,7 @@ from homing.accounts.enrolment import PEOPLE_MAX, NewEnrollment, Person
 from homing.accounts.enrolment_sheet import Card
 from homing.console.flash import bad, good
 from homing.console.forms import Form
+from homing.console.kept import Kept
 from homing.console.shell import Asked, Html, headers, render, see_other
 from homing.engine.caller import Caller
 from homing.protocol.enrolment import grouped
@@ -25,6 +26,8 @@ from homing.server.tenant import Tenant
 
 STATES = ("pending", "used", "expired", "cancelled")
 MINUTES = (("10", "10 minutes"), ("60", "1 hour"), ("480", "8 hours"), ("1440", "1 day"))
+_OF_SHEET = (("role", "sheet_role"), ("username", "usernames"), ("already_exists", "usernames"))
+"""Which field of the sheet's form a refusal is about."""
 _CRUMBS = [("Enrolment", "/console/enrolments")]
 
 
@@ -56,18 +59,17 @@ async def get_enrolments(
 @get("/enrolments/new", roles=OFFICE)
 async def get_new(request: Asked, tenant: Tenant) -> Html:
     """For one phone, or for many people."""
-    return _new(request, tenant, {}, None)
+    return _new(request, tenant)
 
 
 @post("/enrolments/new", roles=OFFICE, status_code=200)
 async def post_new(request: Asked, tenant: Tenant, caller: Caller, form: Form) -> Html:
     """Make a token and show its QR code: now, and never again."""
-    given = {name: form.maybe(name) or "" for name in ("username", "role", "minutes")}
     try:
-        person = _checked({"username": given["username"] or None, "role": given["role"]})
+        person = _checked({"username": form.maybe("username"), "role": form.maybe("role") or ""})
         made = (await make(tenant, caller, [person], _seconds(form)))[0]
     except Problem as problem:
-        return _new(request, tenant, given, problem)
+        return _new(request, tenant, Kept(form, problem, names=(("already_exists", "username"),)))
     invitation = invitation_of(tenant, request, made.token)
     return render(
         request,
@@ -87,22 +89,17 @@ async def post_new(request: Asked, tenant: Tenant, caller: Caller, form: Form) -
 async def post_sheet(request: Asked, tenant: Tenant, caller: Caller, form: Form) -> Html:
     """Tokens for many people, as a page to print and cut up."""
     names = [line.strip() for line in (form.raw("usernames") or "").splitlines() if line.strip()]
-    given = {
-        "usernames": "\n".join(names),
-        "sheet_role": form.maybe("sheet_role") or "",
-        "title": form.maybe("title") or "",
-    }
     try:
         if not 1 <= len(names) <= PEOPLE_MAX:
-            raise Problem("invalid_parameter", f"One username a line, at most {PEOPLE_MAX}.")
-        people = [_checked({"username": name, "role": given["sheet_role"]}) for name in names]
+            raise Problem("invalid_parameter", f"usernames: one a line, at most {PEOPLE_MAX}.")
+        people = [_checked({"username": name, "role": form.maybe("sheet_role") or ""}) for name in names]
         made = await make(tenant, caller, people, _seconds(form))
     except Problem as problem:
-        return _new(request, tenant, given, problem)
+        return _new(request, tenant, Kept(form, problem, names=_OF_SHEET))
     cards = [
         Card(each.username, each.role, each.expires_at, invitation_of(tenant, request, each.token)) for each in made
     ]
-    sheet = enrolment_sheet.html(cards, title=given["title"] or f"Enrolment, {tenant.name}")
+    sheet = enrolment_sheet.html(cards, title=form.maybe("title") or f"Enrolment, {tenant.name}")
     policy = {**headers(), "content-security-policy": enrolment_sheet.policy()}
     return Response(sheet, media_type="text/html", headers=policy)
 
@@ -137,18 +134,16 @@ async def post_cancel(tenant: Tenant, caller: Caller, enrolment_id: UUID) -> Htm
 ROUTES = [get_enrolments, get_new, post_new, post_sheet, get_enrolment, get_live_enrolment, post_cancel]
 
 
-def _new(request: Asked, tenant: Tenant, given: dict[str, str], problem: Problem | None) -> Html:
+def _new(request: Asked, tenant: Tenant, kept: Kept | None = None) -> Html:
     return render(
         request,
         "enrolment_new.html",
         title="Enrol phones",
         crumbs=_CRUMBS,
-        status=200 if problem is None else problem.code.status or 422,
-        given=given,
+        kept=kept,
         roles=sorted(tenant.roles),
         minutes=MINUTES,
         usual=str(tenant.settings.enrolment_seconds // 60),
-        problem=problem,
     )
 
 

@@ -20,6 +20,7 @@ from homing.console.flash import bad, good
 from homing.console.form_preview import picture
 from homing.console.formats import pretty
 from homing.console.forms import Form
+from homing.console.kept import Kept
 from homing.console.shell import Asked, Html, render, see_other
 from homing.engine.caller import Caller
 from homing.protocol.errors import Problem
@@ -49,9 +50,7 @@ async def get_forms(
 async def get_new(request: Asked, tenant: Tenant) -> Html:
     """A form to begin with."""
     needed(tenant, APP)
-    return await _editor(
-        request, {"code": "", "name": "", "schema": pretty(START)}, form=None, versions=[], problem=None
-    )
+    return await _editor(request, {"code": "", "name": "", "schema": pretty(START)}, form=None, versions=[])
 
 
 @post("/forms/new", roles=OFFICE, status_code=200)
@@ -72,7 +71,9 @@ async def post_new(*, request: Asked, tenant: Tenant, caller: Caller, form: Form
             await tenant.rows.keep(conn, 1)
             form_id = await publishing.create_form(conn, caller, new)
     except Problem as problem:
-        return await _editor(request, given, form=None, versions=[], problem=problem)
+        return await _editor(
+            request, given, form=None, versions=[], kept=Kept(form, problem, names=(("already_exists", "code"),))
+        )
     return see_other(f"/console/forms/{form_id}", good("The draft is saved."))
 
 
@@ -116,7 +117,14 @@ async def post_form(*, request: Asked, tenant: Tenant, caller: Caller, form_id: 
     except Problem as problem:
         if problem.code.code == "not_found":
             raise
-        return await _page(request, tenant, caller, form_id, given=given, problem=problem)
+        return await _page(
+            request,
+            tenant,
+            caller,
+            form_id,
+            given=given,
+            kept=Kept(form, problem, names=(("already_exists", "version"),)),
+        )
     return see_other(f"/console/forms/{form_id}", good(f"{version} is published: devices get it with their next sync."))
 
 
@@ -171,13 +179,13 @@ async def _page(
     form_id: UUID,
     *,
     given: dict[str, str] | None = None,
-    problem: Problem | None = None,
+    kept: Kept | None = None,
 ) -> Html:
     needed(tenant, APP)
     form = await _read(tenant, caller, form_id)
     shown = {"name": form["name"], "schema": pretty(_current(form)), "version": "", "was": form["updated_at"]}
     versions = await _versions(tenant, caller, form_id)
-    return await _editor(request, shown | (given or {}), form=form, versions=versions, problem=problem)
+    return await _editor(request, shown | (given or {}), form=form, versions=versions, kept=kept)
 
 
 async def _editor(
@@ -186,18 +194,17 @@ async def _editor(
     *,
     form: dict[str, Any] | None,
     versions: list[dict[str, Any]],
-    problem: Problem | None,
+    kept: Kept | None = None,
 ) -> Html:
     return render(
         request,
         "form.html",
         title="New form" if form is None else form["name"],
         crumbs=_CRUMBS,
-        status=200 if problem is None else problem.code.status or 422,
+        kept=kept,
         given=given,
         form=form,
         versions=versions,
-        problem=problem,
         **await _drawn(request, given["schema"]),
     )
 
@@ -219,7 +226,7 @@ async def _schema(request: Asked, text: str) -> dict[str, Any]:
     try:
         return await decode(text.encode(), dict[str, Any], limits=request.app.state.limits)
     except Problem as problem:
-        raise Problem(problem.code.code, f"The schema: {problem.detail}") from None
+        raise Problem(problem.code.code, f"The schema: {problem.detail}", path="/schema") from None
 
 
 async def _read(tenant: Tenant, caller: Caller, form_id: UUID) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from litestar import get, post
 from homing.apps.messaging.conversations import list_contacts
 from homing.apps.messaging.routes import contacts, messages
 from homing.console.apps import answered, needed
-from homing.console.flash import bad
 from homing.console.forms import Form
+from homing.console.kept import Kept
 from homing.console.shell import Asked, Html, render, see_other
 from homing.engine.caller import Caller, Claims
 from homing.protocol.errors import Problem
@@ -97,17 +97,18 @@ async def get_live_conversation(request: Asked, tenant: Tenant, caller: Caller, 
 
 
 @post("/messages/{partner:uuid}", roles=SIGNED_IN, status_code=303)
-async def post_message(tenant: Tenant, claims: Claims, partner: UUID, form: Form) -> Html:
+async def post_message(
+    *, request: Asked, tenant: Tenant, caller: Caller, claims: Claims, partner: UUID, form: Form
+) -> Html:
     """Send a message, by the rules of a push."""
     needed(tenant, "messaging")
-    address = f"{PATH}/{partner}"
     try:
         columns = {"recipient_id": str(partner), "content": form.text("content")}
         await create(tenant.engine, claims, "messaging.message", columns)
     except Problem as problem:
-        return see_other(address, bad(problem.detail))
+        return await _conversation(request, tenant, caller, partner, kept=Kept(form, problem))
     tenant.live.written()
-    return see_other(address)
+    return see_other(f"{PATH}/{partner}")
 
 
 ROUTES = [get_messages, get_live_conversations, get_new, get_conversation, get_live_conversation, post_message]
@@ -128,6 +129,7 @@ async def _conversation(
     *,
     after: str | None = None,
     fragment: str | None = None,
+    kept: Kept | None = None,
 ) -> Html:
     page = answered(
         await messages.get_messages.fn(tenant=tenant, caller=caller, partner=partner, limit=SHOWN, after=after)
@@ -151,6 +153,7 @@ async def _conversation(
         title=person.name,
         crumbs=[("Messages", PATH)],
         fragment=fragment,
+        kept=kept,
         partner=person,
         page=page,
         after=after,

@@ -12,6 +12,7 @@ from litestar.params import QueryParameter
 
 from homing.console.flash import good
 from homing.console.forms import Form
+from homing.console.kept import Kept
 from homing.console.pages.batches import pretty_of
 from homing.console.pages.conflicts import tables_of
 from homing.console.shell import Asked, Html, render, see_other
@@ -87,11 +88,15 @@ async def post_replay(request: Asked, tenant: Tenant, caller: Caller, item_id: U
 
 
 @post("/quarantine/{item_id:uuid}/discard", roles=OFFICE, status_code=303, reads=True)
-async def post_discard(tenant: Tenant, caller: Caller, item_id: UUID, form: Form) -> Html:
+async def post_discard(request: Asked, tenant: Tenant, caller: Caller, item_id: UUID, form: Form) -> Html:
     """Take the item out of the quarantine unapplied."""
-    reason = form.text("reason")
-    if len(reason) > REASON_CHARS_MAX:
-        raise Problem("invalid_parameter", f"A reason may have {REASON_CHARS_MAX} characters.")
+    item = await _read(tenant, item_id)
+    try:
+        reason = form.text("reason")
+        if len(reason) > REASON_CHARS_MAX:
+            raise Problem("invalid_parameter", f"reason may have {REASON_CHARS_MAX} characters.")
+    except Problem as problem:
+        return _page(request, tenant, item, kept=Kept(form, problem, dialog="discard"))
     await batches.discard(tenant.engine, caller, item_id, reason)
     return see_other("/console/quarantine", good("Discarded. The batch keeps it, with the reason."))
 
@@ -133,6 +138,7 @@ def _page(
     now: Result | None = None,
     tried: bool = False,
     status: int = 200,
+    kept: Kept | None = None,
 ) -> Html:
     table = tenant.engine.bound.by_resource_type.get(item.resource_type)
     return render(
@@ -141,6 +147,7 @@ def _page(
         title=f"{item.action} {item.resource_type}".capitalize(),
         crumbs=[("Quarantine", "/console/quarantine")],
         status=status,
+        kept=kept,
         item=item,
         text=pretty_of(item.payload) if text is None else text,
         columns=[] if table is None else list(table.columns.values()),

@@ -21,6 +21,7 @@ from homing.apps.fieldwork.routes.forms import get_forms, get_version
 from homing.console.apps import answered, needed
 from homing.console.flash import good
 from homing.console.forms import Form
+from homing.console.kept import Kept
 from homing.console.shell import Asked, Html, render, see_other
 from homing.engine.caller import Caller, Claims
 from homing.postgres.sql import fetch_all, load
@@ -34,6 +35,7 @@ from homing.server.writing import update
 
 STATES = ("pending", "approved", "rejected")
 IMAGES = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/avif")
+_NAMES = (("review_notes", "notes"),)
 PATH = "/console/submissions"
 OfForm = Annotated[str | None, QueryParameter(name="form", max_length=200, description="A form's id or its code.")]
 """Not called ``form`` in Python: that is what a page was sent."""
@@ -125,18 +127,16 @@ async def post_review(
 ) -> Html:
     """Approve or reject it; then the next one that waits."""
     needed(tenant, "fieldwork")
-    notes = form.maybe("notes")
     try:
-        verdict = msgspec.convert({"status": form.text("status"), "notes": notes}, api.Review)
-    except msgspec.ValidationError as error:
-        raise Problem("invalid_parameter", str(error)) from None
-    try:
+        verdict = _verdict(form)
         columns = {"status": verdict.status, "review_notes": verdict.notes}
         await update(tenant.engine, claims, "fieldwork.submission", submission_id, columns)
     except Problem as problem:
         if problem.code.code == "not_found":
             raise
-        return await _one(request, tenant, caller, submission_id, problem=problem, notes=notes or "")
+        return await _one(
+            request, tenant, caller, submission_id, Kept(form, problem, names=(("review_notes", "notes"),))
+        )
     tenant.live.written()
     waiting = await _page(tenant, caller, Given(status="pending"), limit=1)
     there = f"{PATH}/{waiting.items[0].id}" if waiting.items else PATH
@@ -191,9 +191,7 @@ async def _one(
     tenant: Tenant,
     caller: Caller,
     submission_id: UUID,
-    *,
-    problem: Problem | None = None,
-    notes: str = "",
+    kept: Kept | None = None,
 ) -> Html:
     needed(tenant, "fieldwork")
     row = answered(await api.get_submission.fn(tenant=tenant, caller=caller, submission_id=submission_id))
@@ -213,16 +211,22 @@ async def _one(
         "submission.html",
         title=f"Submission {row['id'][:8]}",
         crumbs=[("Submissions", PATH)],
-        status=200 if problem is None else problem.code.status or 422,
+        kept=kept,
         row=row,
         named=Exported(*named),
         answers=_answers(schema, row["data"]),
         photos=photos,
         others=[each for each in row["media"] if each["content_type"] not in IMAGES],
         images=sorted({_origin(url) for _, url in photos}),
-        problem=problem,
-        notes=notes or row["review_notes"] or "",
+        notes=row["review_notes"] or "",
     )
+
+
+def _verdict(form: Form) -> api.Review:
+    try:
+        return msgspec.convert({"status": form.text("status"), "notes": form.maybe("notes")}, api.Review)
+    except msgspec.ValidationError as error:
+        raise Problem("invalid_parameter", str(error)) from None
 
 
 def _answers(schema: dict[str, Any], given: dict[str, Any]) -> list[tuple[str, Any]]:

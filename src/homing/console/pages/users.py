@@ -11,6 +11,7 @@ from homing.accounts.deletion import delete_user
 from homing.accounts.users import NewUser, UserChange
 from homing.console.flash import bad, good
 from homing.console.forms import Form
+from homing.console.kept import Kept
 from homing.console.shell import Asked, Html, render, see_other
 from homing.engine.caller import Caller
 from homing.protocol.errors import Problem
@@ -51,7 +52,7 @@ async def get_users(
 @get("/users/new", roles=OFFICE)
 async def get_new_user(request: Asked, tenant: Tenant) -> Html:
     """An empty form."""
-    return _new(request, tenant, {}, None)
+    return _new(request, tenant)
 
 
 @post("/users/new", roles=OFFICE, reads=True)
@@ -62,7 +63,7 @@ async def post_new_user(request: Asked, tenant: Tenant, caller: Caller, form: Fo
         new = NewUser(**given, password=form.raw("password") or None)
         made = await users.create(tenant.database, new, roles=tenant.roles, actor=str(caller.user_id))
     except Problem as problem:
-        return _new(request, tenant, given, problem)
+        return _new(request, tenant, Kept(form, problem, names=(("already_exists", "login"),)))
     return see_other(f"/console/users/{made.id}", good(f"{made.name} is a user now."))
 
 
@@ -76,7 +77,7 @@ async def get_user(request: Asked, tenant: Tenant, user_id: UUID) -> Html:
 async def post_user(request: Asked, tenant: Tenant, caller: Caller, user_id: UUID, form: Form) -> Html:
     """Change name, role or password."""
     wanted = UserChange(name=form.maybe("name"), role=form.maybe("role"), password=form.raw("password") or None)
-    return await _change(request, tenant, caller, user_id, wanted, "Saved.")
+    return await _change(request, tenant, caller, user_id, form, wanted, "Saved.")
 
 
 @post("/users/{user_id:uuid}/activity", roles=OFFICE, reads=True)
@@ -84,7 +85,7 @@ async def post_activity(request: Asked, tenant: Tenant, caller: Caller, user_id:
     """Deactivate somebody, who is signed out everywhere at once, or take them back."""
     active = form.text("active") == "yes"
     said = "They may sign in again." if active else "They are signed out everywhere and cannot sign in."
-    return await _change(request, tenant, caller, user_id, UserChange(is_active=active), said)
+    return await _change(request, tenant, caller, user_id, form, UserChange(is_active=active), said)
 
 
 @post("/users/{user_id:uuid}/delete", roles=OFFICE, reads=True)
@@ -101,7 +102,9 @@ async def post_delete_user(tenant: Tenant, caller: Caller, user_id: UUID) -> Htm
 ROUTES = [get_users, get_new_user, post_new_user, get_user, post_user, post_activity, post_delete_user]
 
 
-async def _change(request: Asked, tenant: Tenant, caller: Caller, user_id: UUID, wanted: UserChange, said: str) -> Html:
+async def _change(
+    request: Asked, tenant: Tenant, caller: Caller, user_id: UUID, form: Form, wanted: UserChange, said: str
+) -> Html:
     try:
         await users.change(
             tenant.database, user_id, wanted, roles=tenant.roles, actor=str(caller.user_id), now=tenant.clock()
@@ -109,24 +112,22 @@ async def _change(request: Asked, tenant: Tenant, caller: Caller, user_id: UUID,
     except Problem as problem:
         if problem.code.code == "not_found":
             raise
-        return await _one(request, tenant, user_id, problem)
+        return await _one(request, tenant, user_id, Kept(form, problem))
     return see_other(f"/console/users/{user_id}", good(said))
 
 
-def _new(request: Asked, tenant: Tenant, given: dict[str, str], problem: Problem | None) -> Html:
+def _new(request: Asked, tenant: Tenant, kept: Kept | None = None) -> Html:
     return render(
         request,
         "user_new.html",
         title="New user",
         crumbs=_CRUMBS,
-        status=200 if problem is None else problem.code.status or 422,
-        given=given,
+        kept=kept,
         roles=sorted(tenant.roles),
-        problem=problem,
     )
 
 
-async def _one(request: Asked, tenant: Tenant, user_id: UUID, problem: Problem | None = None) -> Html:
+async def _one(request: Asked, tenant: Tenant, user_id: UUID, kept: Kept | None = None) -> Html:
     async with tenant.database.connection() as conn:
         user = await users.read(conn, user_id)
     held = await devices.read_page(
@@ -137,9 +138,8 @@ async def _one(request: Asked, tenant: Tenant, user_id: UUID, problem: Problem |
         "user.html",
         title=user.name,
         crumbs=_CRUMBS,
-        status=200 if problem is None else problem.code.status or 422,
+        kept=kept,
         user=user,
         devices=held,
         roles=sorted({*tenant.roles, user.role}),
-        problem=problem,
     )

@@ -5,14 +5,10 @@
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
   const one = (selector, within = document) => within.querySelector(selector);
 
-  // htmx: every request carries the session's token; nothing is asked for while nobody looks.
+  // htmx: every request carries the session's token.
   const csrf = one('meta[name="csrf"]')?.content;
   document.addEventListener("htmx:configRequest", (event) => {
     if (csrf) event.detail.headers["X-CSRF-Token"] = csrf;
-  });
-  document.addEventListener("htmx:beforeRequest", (event) => {
-    const trigger = event.detail.elt.getAttribute("hx-trigger") || "";
-    if (document.hidden && trigger.includes("every")) event.preventDefault();
   });
   document.addEventListener("htmx:afterSwap", (event) => dress(event.detail.target));
 
@@ -179,11 +175,43 @@
     if (event.key === "Enter" && !event.target.closest("a, button")) { const row = one("tr.current"); if (row) location.assign(row.dataset.href); }
   });
 
+  // Live parts: one stream a page says which of them to ask for again. It is closed while nobody looks, because a
+  // browser has six connections to a server for all its windows. Cut off, the page asks by itself until it is back.
+  const ASK = 10000;
+  const parts = () => all("[data-live]");
+  let mark = one('meta[name="live"]')?.content || "", stream = null, asking = 0;
+  const ask = (names) => parts().forEach((part) => {
+    if (!names || part.dataset.live.split(" ").some((name) => names.includes(name))) htmx.trigger(part, "live");
+  });
+  const askOften = (yes) => {
+    clearInterval(asking);
+    asking = yes ? setInterval(() => { ask(); watch(); }, ASK) : 0;
+  };
+  const unwatch = () => { stream?.close(); stream = null; delete root.dataset.watching; };
+  const watch = () => {
+    if (stream || document.hidden || !parts().length) return;
+    const names = [...new Set(parts().flatMap((part) => part.dataset.live.split(" ")))].join(" ");
+    stream = new EventSource(`/console/live?${new URLSearchParams(mark ? { parts: names, mark } : { parts: names })}`);
+    stream.addEventListener("open", () => { root.dataset.watching = "yes"; askOften(false); });
+    stream.addEventListener("changed", (event) => { mark = event.lastEventId; ask(event.data.split(" ")); });
+    stream.addEventListener("bye", () => { unwatch(); ask(); askOften(true); });
+    stream.addEventListener("error", () => {
+      delete root.dataset.watching;
+      if (stream?.readyState === EventSource.CLOSED) unwatch(); // else the browser comes back by itself
+      if (!asking) askOften(true);
+    });
+  };
+  document.addEventListener("visibilitychange", () => { if (document.hidden) { unwatch(); askOften(false); } else watch(); });
+  addEventListener("pagehide", () => { unwatch(); askOften(false); });
+  addEventListener("pageshow", (event) => { if (event.persisted) watch(); });
+
   const dress = (within) => {
     all("time[datetime]", within).forEach(tellTime);
     all("[data-chart]", within).forEach(draw);
   };
   dress(document);
+  watch();
+  all("dialog[data-shown]").forEach((dialog) => open(dialog.id));
   showTheme();
   setInterval(() => all("time[datetime]").forEach(tellTime), 30000);
 })();
