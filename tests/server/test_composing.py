@@ -6,10 +6,10 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from litestar import Litestar, Router, get, post
+from litestar import Litestar, get, post
 from litestar.testing import TestClient
 
-from homing.server.composing import ALIAS, compose
+from homing.server.composing import ALIAS, Fresh, compose
 from homing.server.routing import PUBLIC, routes_of
 
 
@@ -42,7 +42,7 @@ def test_the_first_application_has_the_short_address_and_each_its_own() -> None:
         return {"other": str(other)}
 
     handlers = compose([get_own, get_below], {name: application(name) for name in ("crm", "market")})
-    app = Litestar([Router("/api", route_handlers=handlers)], openapi_config=None)
+    app = Litestar([Fresh("/api", route_handlers=handlers)], openapi_config=None)
     assert sorted(str(route) for route in routes_of(app)) == [
         "GET /api/jobs",
         "GET /api/jobs/{job_id}",

@@ -85,7 +85,6 @@ add yours.
 
 from __future__ import annotations
 
-from litestar import Router
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 
@@ -95,22 +94,26 @@ from homing.console.pages import ROUTES as PAGES
 from homing.console.pages import home
 from homing.console.person import begin
 from homing.protocol.errors import Problem
+from homing.server.composing import Fresh
 
 CONSOLE = "/console"
 
-ROUTES = [
-    Router(
-        path=CONSOLE,
-        route_handlers=[*PAGES, *static.ROUTES],
-        opt={"console": True, "answers": ("text/html",)},
-        before_request=begin,
-        dependencies={"form": Provide(provide_form, sync_to_thread=False)},
-        signature_namespace={"Form": Form},
-        exception_handlers={
-            Problem: failing.on_problem,
-            HTTPException: failing.on_http_exception,
-            Exception: failing.on_exception,
-        },
-    ),
-    Router(path="/", route_handlers=[home.get_root], opt={"console": True, "answers": ("text/html",)}),
-]
+
+def routes() -> list[Fresh]:
+    """The console's pages, for one application."""
+    return [
+        Fresh(
+            path=CONSOLE,
+            route_handlers=[*PAGES, *static.ROUTES],
+            opt={"console": True, "answers": ("text/html",)},
+            before_request=begin,
+            dependencies={"form": Provide(provide_form, sync_to_thread=False)},
+            signature_namespace={"Form": Form},
+            exception_handlers={
+                Problem: failing.on_problem,
+                HTTPException: failing.on_http_exception,
+                Exception: failing.on_exception,
+            },
+        ),
+        Fresh(path="/", route_handlers=[home.get_root], opt={"console": True, "answers": ("text/html",)}),
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from litestar import Litestar, Router
+from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException, LitestarDeprecationWarning
@@ -15,7 +15,7 @@ from litestar.types import Scope
 
 from homing.engine.caller import Caller, Claims
 from homing.protocol.errors import Problem
-from homing.server.composing import compose, find_console, spelled
+from homing.server.composing import Fresh, compose, find_console, spelled
 from homing.server.edge import Edge
 from homing.server.live_socket import Sockets
 from homing.server.metrics import Metrics
@@ -67,7 +67,7 @@ def create_app(node: Node) -> Litestar:
             route_handlers=[
                 *ROOT_ROUTES,
                 *as_spelled,
-                Router(path=BASE_PATH, route_handlers=handlers),
+                Fresh(path=BASE_PATH, route_handlers=handlers),
                 *find_console(),
             ],
             dependencies={
