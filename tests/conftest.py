@@ -1,11 +1,14 @@
 """Fixtures are small plugins, one file a resource, in ``tests/fixtures``; what a test sets up stands in the test."""
 
 import gc
+import os
 import signal
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.places import memory
 
 pytest_plugins = sorted(
     f"tests.fixtures.{path.stem}"
@@ -26,6 +29,9 @@ settings.load_profile("same")
 def pytest_configure(config: pytest.Config) -> None:
     # Asked to stop (by `timeout`, by CI), tear down as after Ctrl-C: otherwise PostgreSQL would be left running.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Where pytest's own folders for tests are. What a test that passed leaves there is removed (pyproject.toml).
+    if (place := memory()) is not None:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(place))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,7 +13,7 @@ import pytest
 
 from homing.cli import main
 from homing.postgres.embedded import embedded
-from tests.fixtures.cluster import Cluster, make_quick
+from tests.fixtures.cluster import Cluster, folder_in_memory, make_quick
 
 ROLES = """
     DO $$ BEGIN IF to_regrole('homing_api') IS NULL THEN CREATE ROLE homing_api NOLOGIN; END IF; END $$;
@@ -40,7 +39,7 @@ def owned(url: str, database: str) -> str:
 @pytest.fixture
 def other_server() -> Iterator[str]:
     """The URL of a second server's first database."""
-    folder = Path(tempfile.mkdtemp(prefix="homing-test-other-"))
+    folder = folder_in_memory("homing-test-other-")
     try:
         with embedded(folder) as url:
             with psycopg.connect(url, autocommit=True) as conn:

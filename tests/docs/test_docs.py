@@ -18,6 +18,7 @@ from tests.docs.pages import LANGUAGES, PAGES, ROOT, Block, Told, anchor, blocks
 from tests.docs.session import Session, session
 from tests.fixtures.accounts import create_user
 from tests.fixtures.cluster import Cluster
+from tests.places import memory
 
 PEOPLE = {"olga": ("OWNER", "open the gate"), "wim": ("WORKER", "water the beans")}
 
@@ -62,7 +63,10 @@ def test_a_page_does_what_it_says(
         environment |= bucket(request)
     try:
         # Not pytest's folder: that is closed to PostgreSQL's user again by the next pytest that starts beside this one.
-        with TemporaryDirectory(prefix="homing-docs-") as folder, session(Path(folder), environment) as opened:
+        with (
+            TemporaryDirectory(prefix="homing-docs-", dir=memory()) as folder,
+            session(Path(folder), environment) as opened,
+        ):
             run(opened, everything, environment)
     except FileNotFoundError as missing:
         pytest.skip(f"{name_of(page)} WAS NOT RUN: it needs {missing}")

@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 from homing.postgres.database import Database
 from homing.postgres.embedded import EmbeddedError, binaries, embedded
 from homing.protocol.errors import Problem
+from tests.fixtures.cluster import folder_in_memory
 
 USER = """
 import sys
@@ -35,7 +35,7 @@ def folder() -> Iterator[Path]:
 
     Not pytest's: each pytest that starts closes the folder of all of them to other users, and PostgreSQL's user is one.
     """
-    made = Path(tempfile.mkdtemp(prefix="homing-own-"))
+    made = folder_in_memory("homing-own-")
     yield made
     shutil.rmtree(made)
 

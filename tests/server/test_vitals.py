@@ -1,9 +1,7 @@
 """The database's key figures, in the metrics and for the doctor."""
 
 import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -12,6 +10,7 @@ from homing.postgres.database import Database
 from homing.postgres.embedded import embedded
 from homing.server import upkeep, vitals
 from homing.server.metrics import Metrics
+from tests.fixtures.cluster import folder_in_memory
 
 pytestmark = pytest.mark.anyio
 
@@ -19,7 +18,7 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture(scope="module")
 def counting() -> Iterator[str]:
     """A database of a server that counts statements, measures bloat, and whose log cannot be archived."""
-    folder = Path(tempfile.mkdtemp(prefix="homing-test-"))
+    folder = folder_in_memory("homing-test-")
     try:
         with embedded(folder) as url, psycopg.connect(url, autocommit=True) as conn:
             conn.execute("ALTER SYSTEM SET shared_preload_libraries = 'pg_stat_statements'")

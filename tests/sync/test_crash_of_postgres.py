@@ -11,7 +11,6 @@ import os
 import select
 import shutil
 import signal
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -34,7 +33,7 @@ from homing.postgres.embedded import EmbeddedError, embedded
 from homing.postgres.migrations import migrate
 from homing.server.live import POLL_SECONDS
 from homing.settings import Settings
-from tests.fixtures.cluster import shipped_migrations
+from tests.fixtures.cluster import folder_in_memory, shipped_migrations
 from tests.sync.bench import Bench, Blow, Node
 from tests.sync.conftest import APPS
 from tests.sync.live import Listener, listening
@@ -95,7 +94,7 @@ class Postgres:
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[Postgres]:
     # Not pytest's folder: PostgreSQL's user must get through.
-    folder = Path(tempfile.mkdtemp(prefix="homing-crash-"))
+    folder = folder_in_memory("homing-crash-")
     try:
         with ExitStack() as stack:
             yield Postgres(folder, stack)
