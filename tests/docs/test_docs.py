@@ -30,7 +30,6 @@ SHOWN = {
     "docs/how-to/store-media-in-s3.md": "nobody has the bucket of the example",
     "docs/how-to/restore-a-backup.md": "it would begin another epoch in the middle of the page",
     "README.md": "make installs into the checkout that the tests run from",
-    "docs/how-to/take-payments.md": "it needs an account at a payment provider",
     "docs/tutorials/field-day.md": "make installs into the checkout that the tests run from",
 }
 """Pages with commands that are read but not run, and why."""

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 SECRET_KEY = "sk_test_homing"
 WEBHOOK_SECRET = "whsec_homing"
@@ -23,12 +23,13 @@ Refusal = tuple[int, dict[str, Any]]
 
 @dataclass
 class StripeServer:
-    """``requests``: method, path, form and idempotency key of each. ``intents`` by id."""
+    """``requests``: method, path, form and idempotency key of each. ``intents`` by id, ``refunds`` by key."""
 
     url: str = ""
     requests: list[tuple[str, str, dict[str, str], str | None]] = field(default_factory=list)
     intents: dict[str, dict[str, Any]] = field(default_factory=dict)
     by_key: dict[str, str] = field(default_factory=dict)
+    refunds: dict[str, dict[str, Any]] = field(default_factory=dict)
     behave: list[Refusal] = field(default_factory=list)
     on_create: Callable[[], None] = lambda: None
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -38,6 +39,8 @@ class StripeServer:
             self.requests.append((method, path, form, key))
             if self.behave:
                 return self.behave.pop(0)
+        if path.startswith("/v1/refunds"):
+            return self.refund(method, path, form, key)
         if method == "GET":
             intent = self.intents.get(path.rpartition("/")[2])
             return (200, intent) if intent else (404, error("invalid_request_error", "No such payment_intent"))
@@ -57,6 +60,26 @@ class StripeServer:
                     "metadata": {k[9:-1]: v for k, v in form.items() if k.startswith("metadata[")},
                 }
             return 200, self.intents[self.by_key[key]]
+
+    def refund(self, method: str, path: str, form: dict[str, str], key: str | None) -> Refusal:
+        if method == "GET":
+            intent = parse_qs(urlsplit(path).query)["payment_intent"][0]
+            found = [each for each in self.refunds.values() if each["payment_intent"] == intent]
+            return 200, {"object": "list", "url": "/v1/refunds", "has_more": False, "data": found[::-1]}
+        self.on_create()
+        with self.lock:
+            return 200, self.refunds.setdefault(
+                key or "",
+                {
+                    "id": f"re_{len(self.refunds) + 1}",
+                    "object": "refund",
+                    "amount": int(form["amount"]),
+                    "currency": "usd",
+                    "payment_intent": form["payment_intent"],
+                    "status": "pending",
+                    "metadata": {k[9:-1]: v for k, v in form.items() if k.startswith("metadata[")},
+                },
+            )
 
 
 def error(kind: str, message: str) -> dict[str, Any]:

@@ -42,6 +42,7 @@ def test_an_intent_is_what_was_agreed_and_its_secret_is_not_kept(
         "client_id": agreed.client.id,
         "freelancer_id": agreed.freelancer.id,
         "amount": 25_000,
+        "refunded": 0,
         "currency": "USD",
         "status": "requires_payment",
         "gateway": "stripe",

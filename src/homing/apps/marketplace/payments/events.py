@@ -11,6 +11,8 @@ from msgspec import Meta
 
 from homing.apps.marketplace.payments.advance import advance
 from homing.apps.marketplace.payments.gateway import Gateway, Status
+from homing.apps.marketplace.payments.payment import read_payment
+from homing.apps.marketplace.payments.refunds import look_at
 from homing.postgres.sql import execute, fetch_one, load
 from homing.protocol.errors import Problem
 from homing.protocol.limits import Limits
@@ -34,6 +36,11 @@ STATUSES: dict[str, Status] = {
 }
 """A type of event → what the payment is then. Other types are acknowledged and mean nothing here."""
 
+REFUND_EVENTS = frozenset(
+    {"charge.refunded", "charge.refund.updated", "refund.created", "refund.updated", "refund.failed"}
+)
+"""That something happened to a payment's refunds; the gateway is asked what."""
+
 Text = Annotated[str, Meta(max_length=255)]
 
 
@@ -48,6 +55,7 @@ class Object(msgspec.Struct):
     amount_received: int | None = None
     currency: str | None = None
     metadata: dict[str, Any] | None = None
+    payment_intent: Annotated[str, Meta(max_length=255)] | None = None
     last_payment_error: Reason | None = None
 
 
@@ -79,6 +87,8 @@ async def receive(tenant: Tenant, gateway: Gateway, payload: bytes, signature: s
     """
     verify(payload, signature, gateway.webhook_secrets())
     event = await decode(payload, Event, limits=limits)
+    if event.type in REFUND_EVENTS:
+        return await _receive_refund(tenant, gateway, event, limits=limits)
     status = STATUSES.get(event.type)
     if status is None:
         return Received(applied=False)
@@ -112,6 +122,19 @@ async def receive(tenant: Tenant, gateway: Gateway, payload: bytes, signature: s
             now=tenant.clock(),
         )
     return Received(applied=applied)
+
+
+async def _receive_refund(tenant: Tenant, gateway: Gateway, event: Event, *, limits: Limits) -> Received:
+    intent = (await decode(bytes(event.data), Data, limits=limits)).object.payment_intent
+    if intent is None:
+        return Received(applied=False)
+    async with tenant.database.transaction(actor=gateway.name) as conn:
+        named = {"gateway": gateway.name, "gateway_id": intent}
+        row = await fetch_one(conn, load(__package__, "find_payment_of_intent"), named)
+        if row is None:
+            return Received(applied=False)  # another shop of the same account
+        payment = await read_payment(conn, row[0], user=None)
+    return Received(applied=await look_at(tenant, gateway, payment))
 
 
 def verify(payload: bytes, signature: str, secrets: tuple[str, ...]) -> None:

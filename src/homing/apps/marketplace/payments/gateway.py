@@ -10,6 +10,10 @@ Status = Literal["created", "requires_payment", "processing", "failed", "cancele
 """``created``: written down, the gateway has not answered yet. ``failed``: an attempt was declined; another may follow.
 By rank; ``succeeded`` is last because then money moved, whatever was said before."""
 
+RefundStatus = Literal["requested", "pending", "succeeded", "failed"]
+"""``requested``: written down, the gateway has not answered yet. By rank; ``failed`` is last, because a bank may send
+back what had arrived."""
+
 SETTLED: frozenset[Status] = frozenset({"canceled", "succeeded"})
 
 
@@ -34,8 +38,19 @@ class Intent:
     status: Status
 
 
+@dataclass(frozen=True, slots=True)
+class Refunded:
+    """A refund as the gateway knows it. ``refund`` is our row's id, None where it was made at the gateway."""
+
+    gateway_id: str
+    refund: UUID | None
+    amount: int
+    status: RefundStatus
+    error: str | None = None
+
+
 class Gateway(Protocol):
-    """Both calls may take seconds, and raise Problem: unavailable (ask again), payment_refused."""
+    """All calls may take seconds, and raise Problem: unavailable (ask again), payment_refused."""
 
     @property
     def name(self) -> str: ...
@@ -46,6 +61,14 @@ class Gateway(Protocol):
 
     async def find(self, gateway_id: str) -> Intent:
         """An intent that was created before."""
+        ...
+
+    async def refund(self, gateway_id: str, refund: UUID, amount: int) -> Refunded:
+        """Give back so much of an intent; once, however often it is asked for with this ``refund`` within a day."""
+        ...
+
+    async def refunds(self, gateway_id: str) -> list[Refunded]:
+        """Every refund of an intent, also those that somebody made at the gateway."""
         ...
 
     def webhook_secrets(self) -> tuple[str, ...]:

@@ -11,6 +11,8 @@ from typing import Final
 
 from homing.apps.marketplace.payments.choose import gateway_of
 from homing.apps.marketplace.payments.intents import note
+from homing.apps.marketplace.payments.payment import read_payment
+from homing.apps.marketplace.payments.refunds import look_at
 from homing.apps.marketplace.payments.sandbox import Sandbox
 from homing.jobs import Job, Task
 from homing.postgres.sql import fetch_all, load
@@ -55,6 +57,14 @@ async def look_again(tenant: Tenant, _: Job) -> None:
             further = await note(conn, payment, proposal, intent, now=tenant.clock())
         if further:
             log.info("payment %s is %s, of which no event told", payment, intent.status)
+    async with tenant.engine.owner.connection() as conn:
+        refunding = [
+            await read_payment(conn, payment, user=None)
+            for (payment,) in await fetch_all(conn, load(__package__, "find_open_refunds"), params)
+        ]
+    for each in refunding:
+        if await look_at(tenant, gateway, each):
+            log.info("refunds of payment %s went on, of which no event told", each.id)
 
 
 LOOK_AGAIN = Task(name=TASK, run=look_again, every=EVERY, seconds=1800, tries=5)

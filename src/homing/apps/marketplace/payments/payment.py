@@ -16,7 +16,8 @@ from homing.server.pages import Page, page_of, read_cursor
 
 
 class Payment(msgspec.Struct, frozen=True, kw_only=True):
-    """``amount`` in the currency's minor units; ``error`` is why the last attempt failed, or why it was canceled."""
+    """``amount`` in the currency's minor units; ``refunded`` of it went
+    back, or is about to. ``error`` is why the last attempt failed, or why it was canceled."""
 
     id: UUID
     proposal_id: UUID
@@ -24,6 +25,7 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
     client_id: UUID
     freelancer_id: UUID
     amount: int
+    refunded: int
     currency: str
     status: Status
     gateway: str

@@ -16,7 +16,7 @@ from uuid import UUID, uuid5
 
 import msgspec
 
-from homing.apps.marketplace.payments.gateway import Charge, Intent
+from homing.apps.marketplace.payments.gateway import Charge, Intent, Refunded
 from homing.protocol.errors import Problem
 
 PREFIX = "sandbox_pi_"
@@ -42,6 +42,12 @@ class Sandbox:
 
     async def find(self, gateway_id: str) -> Intent:
         return self._intent(UUID(gateway_id.removeprefix(PREFIX)))
+
+    async def refund(self, gateway_id: str, refund: UUID, amount: int) -> Refunded:  # noqa: ARG002
+        return Refunded(f"sandbox_re_{refund.hex}", refund, amount, "succeeded")
+
+    async def refunds(self, gateway_id: str) -> list[Refunded]:  # noqa: ARG002
+        return []  # it keeps nothing, and has no page where somebody could make one
 
     def webhook_secrets(self) -> tuple[str, ...]:
         return tuple(f"whsec_sandbox_{_derived(key, b'webhook')}" for key in self.keys)

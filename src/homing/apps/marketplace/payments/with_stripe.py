@@ -11,12 +11,13 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from uuid import UUID
 
-from homing.apps.marketplace.payments.gateway import Charge, Intent, Status
+from homing.apps.marketplace.payments.gateway import Charge, Intent, Refunded, RefundStatus, Status
 from homing.protocol.errors import Problem
 
 if TYPE_CHECKING:
-    from stripe import PaymentIntent, StripeClient
+    from stripe import PaymentIntent, Refund, StripeClient
 
 log = logging.getLogger("homing.payments")
 
@@ -36,6 +37,16 @@ STATUSES: dict[str, Status] = {
     "succeeded": "succeeded",
 }
 """A PaymentIntent's status → ours."""
+
+REFUND_STATUSES: dict[str, RefundStatus] = {
+    "pending": "pending",
+    "requires_action": "pending",
+    "succeeded": "succeeded",
+    "failed": "failed",
+    "canceled": "failed",
+}
+REFUNDS_MAX = 100
+"""Of one intent, the newest: a page of Stripe's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +77,21 @@ class Stripe:
             async with self._client() as client:
                 return _intent(await client.v1.payment_intents.retrieve_async(gateway_id))
 
+    async def refund(self, gateway_id: str, refund: UUID, amount: int) -> Refunded:
+        with _problems():
+            async with self._client() as client:
+                made = await client.v1.refunds.create_async(
+                    {"payment_intent": gateway_id, "amount": amount, "metadata": {"refund_id": str(refund)}},
+                    {"idempotency_key": f"homing-refund-{refund}"},
+                )
+        return _refunded(made)
+
+    async def refunds(self, gateway_id: str) -> list[Refunded]:
+        with _problems():
+            async with self._client() as client:
+                found = await client.v1.refunds.list_async({"payment_intent": gateway_id, "limit": REFUNDS_MAX})
+        return [_refunded(each) for each in found.data]
+
     def webhook_secrets(self) -> tuple[str, ...]:
         return (self.webhook_secret,)
 
@@ -87,6 +113,17 @@ class Stripe:
 
 def _intent(intent: PaymentIntent) -> Intent:
     return Intent(intent.id, intent.client_secret or "", STATUSES.get(intent.status, "requires_payment"))
+
+
+def _refunded(refund: Refund) -> Refunded:
+    named = refund.metadata["refund_id"] if refund.metadata and "refund_id" in refund.metadata else None
+    try:
+        ours = None if named is None else UUID(named)
+    except ValueError:
+        ours = None
+    status = REFUND_STATUSES.get(refund.status or "", "pending")
+    reason = getattr(refund, "failure_reason", None) if status == "failed" else None
+    return Refunded(refund.id, ours, refund.amount, status, reason)
 
 
 @contextmanager

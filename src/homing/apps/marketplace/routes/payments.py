@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -15,6 +15,7 @@ from homing.apps.marketplace.payments.events import Received, receive
 from homing.apps.marketplace.payments.gateway import Charge
 from homing.apps.marketplace.payments.intents import Asked, Key, Ready, create_intent
 from homing.apps.marketplace.payments.payment import Payment, list_payments, read_payment
+from homing.apps.marketplace.payments.refunds import Refund, RefundAsked, list_refunds, refund
 from homing.apps.marketplace.payments.sandbox import Outcome, Sandbox, sign
 from homing.engine.caller import Caller
 from homing.protocol.errors import Problem
@@ -24,6 +25,7 @@ from homing.server.routing import OFFICE, PUBLIC, SIGNED_IN
 from homing.server.tenant import Tenant
 
 Call = Request[Any, Any, Any]
+Keyed = TypeVar("Keyed", Asked, RefundAsked)
 
 
 class Confirmation(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -79,6 +81,27 @@ async def get_payment(tenant: Tenant, caller: Caller, payment_id: UUID) -> Payme
         return await read_payment(conn, payment_id, user=user)
 
 
+@post("/payments/{payment_id:uuid}/refunds", status_code=200, roles=SIGNED_IN, body=RefundAsked)
+async def post_refund(request: Call, tenant: Tenant, caller: Caller, payment_id: UUID) -> Refund:
+    """Give back what was paid, or a part of it: by the freelancer who got it, or by the office. It needs a key (the
+    header ``Idempotency-Key`` or the body's ``idempotency_key``); the same one gives the same refund."""
+    asked = await read(request, RefundAsked)
+    if (key := request.headers.get("Idempotency-Key")) is not None:
+        asked = _with_key(asked, key)
+    return await refund(tenant, gateway_of(tenant), caller, payment_id, asked)
+
+
+@get("/payments/{payment_id:uuid}/refunds", roles=SIGNED_IN)
+async def get_refunds(
+    tenant: Tenant, caller: Caller, payment_id: UUID, limit: Limit = LIMIT_DEFAULT, after: After = None
+) -> Page[Refund]:
+    """What of a payment went back, the newest first: for the two people it is between and the office."""
+    user = None if caller.role in OFFICE else caller.user_id
+    async with tenant.database.transaction(actor=str(caller.user_id)) as conn:
+        await read_payment(conn, payment_id, user=user)
+        return await list_refunds(conn, payment_id, after=after, limit=limit)
+
+
 @post("/payments/webhook", status_code=200, roles=PUBLIC, rate=None)
 async def post_webhook(request: Call, tenant: Tenant) -> Received:
     """Where the gateway sends its events, signed (``Stripe-Signature``). Taken once each, in any order."""
@@ -103,12 +126,20 @@ async def post_sandbox_confirm(request: Call, tenant: Tenant, caller: Caller) ->
     return await receive(tenant, gateway, event, signature, limits=request.app.state.limits)
 
 
-ROUTES = (post_create_intent, get_payments, get_payment, post_webhook, post_sandbox_confirm)
+ROUTES = (
+    post_create_intent,
+    get_payments,
+    get_payment,
+    post_refund,
+    get_refunds,
+    post_webhook,
+    post_sandbox_confirm,
+)
 
 SPEC_ROUTES = (post_create_intent,)
 
 
-def _with_key(asked: Asked, header: str) -> Asked:
+def _with_key(asked: Keyed, header: str) -> Keyed:
     """The header's key; where the body has one too, they must be the same. Raises Problem("invalid_envelope")."""
     try:
         key = msgspec.convert(header, Key)

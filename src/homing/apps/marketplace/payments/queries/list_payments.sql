@@ -1,5 +1,6 @@
 -- Everybody's payments, the newest first: along payments_listed.
-SELECT p.id, p.proposal_id, a.job_id, p.client_id, p.freelancer_id, p.amount_cents AS amount, p.currency, p.status,
+SELECT p.id, p.proposal_id, a.job_id, p.client_id, p.freelancer_id, p.amount_cents AS amount,
+       p.refunded_cents AS refunded, p.currency, p.status,
        p.gateway, p.gateway_id, p.error, p.created_at, p.settled_at
 FROM marketplace.payments p JOIN marketplace.proposals a ON a.id = p.proposal_id
 WHERE (p.created_at, p.id) < (%(after_at)s::timestamptz, %(after_id)s::uuid)  -- when after
