@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import re
+from contextlib import closing
+from pathlib import Path
 
 import httpx
+import pytest
+import zxingcpp
+from PIL import Image
 from playwright.sync_api import Page, expect
 
+from homing.client import Client, RefusalError
 from homing.protocol.enrolment import read_link
 from tests.fixtures.browser import check_page, sign_in_to
 from tests.fixtures.server import Server
 
 
-def test_a_phone_takes_the_code_and_the_office_sees_it(browser_page: Page, server: Server) -> None:
+def test_a_phone_takes_the_code_and_the_office_sees_it(browser_page: Page, server: Server, tmp_path: Path) -> None:
     page = browser_page
     sign_in_to(page, server)
     page.goto(f"{server.url}/console/enrolments")
@@ -26,24 +33,28 @@ def test_a_phone_takes_the_code_and_the_office_sees_it(browser_page: Page, serve
     expect(page.locator("#live")).to_contain_text("pending")
     check_page(page)
 
-    link = page.locator("[data-copy]").last.get_attribute("data-copy") or ""
-    invitation = read_link(link)
-    assert invitation.url == server.url
-    taken = httpx.post(
-        f"{server.url}/api/v1/enrollments/{invitation.token}/complete",
-        json={"device_id": "nias-phone", "device_type": "<b>Pixel</b>", "password": "correct horse battery"},
-    )
-    assert taken.status_code == 201, taken.text
+    # What the phone's camera sees is the only thing that goes from the browser to the replica.
+    payload = seen_in(page)
+    assert read_link(payload).url == server.url
+    with closing(Client(tmp_path / "nia.db", server.url, sleep=lambda _seconds: None)) as phone:
+        nia = phone.enroll(payload, device_type="<b>Pixel</b>")
+        assert nia["username"] == "nia"
+        assert phone.sync(verify=True).ok
+        device = phone.replica.status().device_id
 
     # The page that is open learns it by itself.
     expect(page.locator("#live")).to_contain_text("used")
     expect(page.locator("#live")).to_contain_text("<b>Pixel</b>")
     check_page(page)
     page.get_by_role("link", name="The device").click()
-    expect(page).to_have_url(re.compile("nias-phone"))
+    expect(page).to_have_url(re.compile(re.escape(device)))
     page.goto(f"{server.url}/console/enrolments?state=used")
-    expect(page.get_by_role("row").nth(1)).to_contain_text("nias-phone")
+    expect(page.get_by_role("row").nth(1)).to_contain_text(device)
     check_page(page)
+    # The code lets nobody else in.
+    thief = Client(tmp_path / "thief.db", server.url, sleep=lambda _seconds: None)
+    with closing(thief), pytest.raises(RefusalError):
+        thief.enroll(payload, "thief")
 
 
 def test_a_token_is_cancelled_and_lets_nobody_in(browser_page: Page, server: Server) -> None:
@@ -79,3 +90,10 @@ def test_a_sheet_has_a_card_for_each_and_a_bad_name_loses_nothing(browser_page: 
     page.get_by_role("button", name="Make the sheet").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Team <North>")
     expect(page.get_by_role("heading", level=2)).to_have_text(["ada", "bo"])
+
+
+def seen_in(page: Page) -> str:
+    """What a camera before the screen reads."""
+    picture = Image.open(io.BytesIO(page.screenshot()))
+    (code,) = zxingcpp.read_barcodes(picture.convert("L"))
+    return code.text

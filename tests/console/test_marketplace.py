@@ -26,6 +26,23 @@ SEND = """
     SELECT id, 1, 'android', 'fcm', status FROM told, unnest('{delivered,delivered,failed}'::text[]) AS status
 """
 
+PAID = """
+    WITH moved AS (
+        UPDATE marketplace.jobs SET created_at = now() - interval '3 days' WHERE id = %(job)s::uuid),
+    made AS (
+        INSERT INTO marketplace.proposals (job_id, client_id, freelancer_id, amount_cents)
+        SELECT j.id, j.client_id, u.id, 1 FROM marketplace.jobs j, homing.users u
+        WHERE j.id = %(job)s::uuid AND u.username = 'fay' RETURNING id, client_id, freelancer_id)
+    INSERT INTO marketplace.payments
+        (proposal_id, client_id, freelancer_id, amount_cents, currency, status, gateway, created_at, settled_at)
+    SELECT m.id, m.client_id, m.freelancer_id, p.cents, p.currency, p.status, 'sandbox', p.at,
+           CASE p.status WHEN 'succeeded' THEN p.at END
+    FROM made m, (VALUES (100000, 'EUR', 'succeeded', now() - interval '3 days'),
+                         (23450, 'EUR', 'succeeded', now() - interval '3 days'),
+                         (777, 'EUR', 'failed', now() - interval '3 days'),
+                         (500, 'USD', 'succeeded', now())) p (cents, currency, status, at)
+"""
+
 
 @pytest.fixture(scope="module")
 def settings(module_settings: Settings) -> Settings:
@@ -90,3 +107,28 @@ def test_it_is_the_offices(server: Server) -> None:
         # Pages of applications that this server does not have are not there.
         for address in ("/crm", "/forms", "/forms/new"):
             assert olga.get(address).status_code == 404
+
+
+def test_the_market_day_by_day(browser_page: Page, server: Server, settings: Settings) -> None:
+    with office(server) as api:
+        job = api.post("/marketplace/jobs", json={"title": "Paint", "description": "All of it."}).json()["id"]
+    with psycopg.connect(settings.database_url or "") as conn:
+        # Three days ago a job was posted and paid for, today one in another currency; what failed is no payment.
+        conn.execute(PAID, {"job": job})
+        days = "SELECT to_char(now() AT TIME ZONE 'UTC' - n * interval '1 day', 'FMDD Mon YYYY') FROM unnest(%s) n"
+        (then,), (today,) = conn.execute(days, [[3, 0]]).fetchall()  # by the same clock, in the same transaction
+    page = browser_page
+    sign_in_to(page, server)
+    page.goto(f"{server.url}/console/marketplace")
+    expect(page.locator("#posted canvas")).to_be_visible()
+    page.locator("#paid summary").click()
+    paid = page.get_by_role("table", name="Paid per day, EUR")
+    expect(paid.get_by_role("row")).to_have_count(31)
+    expect(paid.get_by_role("row", name=then).get_by_role("cell")).to_have_text("1\u202f234.50")
+    expect(paid.get_by_role("row", name=today).get_by_role("cell")).to_have_text("0")
+    check_page(page)
+    page.locator("#posted summary").click()
+    posted = page.get_by_role("table", name="Jobs posted and payments per day")
+    expect(posted.get_by_role("row", name=then).get_by_role("cell")).to_have_text(["1", "2"])
+    expect(posted.get_by_role("row", name=today).get_by_role("cell").nth(1)).to_have_text("1")
+    check_page(page)

@@ -49,7 +49,7 @@ defer>``). It has what ``render`` was given, ``me`` (the caller), ``now``, ``pat
     ui.confirm(id, title, …)       a dialog that asks before it posts; opened by ``<button data-open="id">``
     ui.time(value)                 a moment: the server's UTC, the reader's time and its age by script
     ui.json(value), ui.value(value), ui.code(text), ui.icon(name), ui.link(href, label, icon), ui.problem(problem)
-    ui.chart(id, labels, times, series)        a chart over time (uPlot); the figures as a table for screen readers
+    ui.chart(id, labels, times, series)        a chart over time (uPlot), and its figures as a table below
 
 Jinja's filters for values are in ``formats.py``. Inside ``{% call %}`` to a macro everything above is there too.
 Litestar keeps some parameter names for itself: no handler takes ``state``, ``query``, ``data``, ``body``, ``headers``.

@@ -62,6 +62,21 @@ def number(value: float) -> str:
     return f"{value:,}".replace(",", "\u202f")
 
 
+def figure(value: float) -> str:
+    """A value of a chart, with as many places as it needs, two at most."""
+    return number(int(value)) if value == int(value) else f"{value:,.2f}".replace(",", "\u202f")
+
+
+def instant(seconds: float) -> datetime:
+    """The moment that a chart calls so, in Unix seconds."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def day(value: datetime) -> str:
+    """The day of a moment, in UTC: 3 Nov 2026."""
+    return f"{value.astimezone(UTC):%-d %b %Y}"
+
+
 def pretty(value: Any) -> str:
     """A value as indented JSON."""
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
@@ -127,6 +142,9 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "span": span,
     "size": size,
     "number": number,
+    "figure": figure,
+    "instant": instant,
+    "day": day,
     "pretty": pretty,
     "brief": brief,
     "words": words,

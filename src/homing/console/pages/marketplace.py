@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 from litestar import get
 from litestar.params import QueryParameter
 
+from homing.apps.marketplace.days import read_days
 from homing.console.apps import needed
 from homing.console.rows import Wanted, find_table, list_rows, name_references, read_filters, title_of
 from homing.console.shell import Asked, Html, render
@@ -44,7 +45,7 @@ _CRUMBS: Final = [("Marketplace", "/console/marketplace")]
 
 @get("/marketplace", roles=OFFICE)
 async def get_marketplace(request: Asked, tenant: Tenant, caller: Caller) -> Html:
-    """How much there is of everything, and what changed last."""
+    """How much there is of everything, how it went day by day, and what changed last."""
     needed(tenant, APP)
     counts = [
         (label, await _count(tenant, caller, kind, which), f"/console/tables/{kind}?where={which}", icon)
@@ -57,7 +58,11 @@ async def get_marketplace(request: Asked, tenant: Tenant, caller: Caller) -> Htm
         columns = [table.columns[name] for name in names]
         refers = await name_references(tenant, caller, table, page.items, columns)
         newest.append((title_of(table), kind, columns, page.items, refers))
-    return render(request, "marketplace.html", title="Marketplace", tabs=_tabs(), counts=counts, newest=newest)
+    async with tenant.engine.owner.connection() as conn:
+        days = await read_days(conn, now=tenant.clock())
+    return render(
+        request, "marketplace.html", title="Marketplace", tabs=_tabs(), counts=counts, newest=newest, days=days
+    )
 
 
 @get("/marketplace/notifications", roles=OFFICE)

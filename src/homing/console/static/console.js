@@ -10,7 +10,24 @@
   document.addEventListener("htmx:configRequest", (event) => {
     if (csrf) event.detail.headers["X-CSRF-Token"] = csrf;
   });
-  document.addEventListener("htmx:afterSwap", (event) => dress(event.detail.target));
+  // A part that is exchanged keeps what somebody had opened in it, and the keyboard's place.
+  let left = null;
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const target = event.detail.target, here = document.activeElement;
+    const name = (element) => (element.id ? `#${CSS.escape(element.id)}` : element.getAttribute("href") ? `a[href="${CSS.escape(element.getAttribute("href"))}"]` : null);
+    left = {
+      open: all("details[id][open]", target).map((each) => each.id),
+      focus: here !== target && target.contains(here) ? name(here) : null,
+      row: one("tr.current", target)?.dataset.href,
+    };
+  });
+  document.addEventListener("htmx:afterSwap", (event) => {
+    const target = event.detail.target;
+    left?.open.forEach((id) => { const each = document.getElementById(id); if (each) each.open = true; });
+    if (left?.row) one(`tr[data-href="${CSS.escape(left.row)}"]`, target)?.classList.add("current");
+    if (left?.focus) one(left.focus, target)?.focus({ preventScroll: true });
+    dress(target);
+  });
 
   // Times: the server wrote UTC; here it becomes the reader's own, with its age on hover, or the age where it is recent.
   const plain = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
@@ -48,18 +65,20 @@
     const then = new Date(seconds * 1000);
     return then.getHours() + then.getMinutes() ? then.toTimeString().slice(0, 5) : then.toLocaleDateString(undefined, { day: "numeric", month: "short" });
   };
+  const day = (seconds) => new Date(seconds * 1000).toLocaleDateString(undefined, { day: "numeric", month: "short", timeZone: "UTC" });
   const draw = (box) => {
     if (!window.uPlot) return;
-    const { times, series, unit } = JSON.parse(box.dataset.chart);
+    const { times, series, unit, daily } = JSON.parse(box.dataset.chart);
     const style = getComputedStyle(root);
     const muted = style.getPropertyValue("--text-3").trim(), line = style.getPropertyValue("--line").trim();
     const axis = { stroke: muted, font: "11px Inter, sans-serif", grid: { stroke: line, width: 1 }, ticks: { show: false } };
     box.plot?.destroy();
     box.plot = new uPlot({
+      ...(daily ? { tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC") } : {}),
       width: Math.max(200, box.clientWidth), height: box.clientHeight || 180, legend: { show: false },
       cursor: { y: false, points: { size: 6 } }, padding: [8, 4, 0, 0],
       scales: { y: { range: (_, low, high) => [Math.min(0, low), Math.max(1, high * 1.1)] } },
-      axes: [{ ...axis, size: 28, grid: { show: false }, values: (_, ticks) => ticks.map(clock) }, { ...axis, size: 44, values: (_, ticks) => ticks.map((t) => (t >= 1000 ? `${t / 1000}k` : t) + (unit || "")) }],
+      axes: [{ ...axis, size: 28, grid: { show: false }, values: (_, ticks) => ticks.map(daily ? day : clock) }, { ...axis, size: 44, values: (_, ticks) => ticks.map((t) => (t >= 1000 ? `${t / 1000}k` : t) + (unit || "")) }],
       series: [{}, ...series.map(([label, , name]) => ({ label, stroke: tone(name), width: 1.75, fill: `${tone(name)}1f`, points: { show: false } }))],
     }, [times, ...series.map(([, values]) => values)], box);
   };
