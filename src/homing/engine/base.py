@@ -246,7 +246,7 @@ def since(rows: Sequence[Any], wanted: Sequence[Wanted], table: BoundTable, devi
         last: dict[str, int] = {}
         for entry in entries:
             if entry.device is not None and entry.device == device:
-                for name in entry.fields or ():
+                for name in wrote.keys() & (entry.fields or ()):  # a hidden column is on no device
                     base[name], last[name] = wrote[name], entry.version
         for version, lost, sent in () if sent_text is None else _sent.decode(sent_text):
             values = readable(table, added(table.declared.merge, sent) if lost else sent)

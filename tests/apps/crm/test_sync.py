@@ -328,3 +328,20 @@ def test_a_decision_that_is_no_transition_is_refused_with_a_sentence(owner, work
     assert owner.http.post(resolve, json={"resolution": "accept_client"}).status_code == 409
     ok(owner.http.post(resolve, json={"resolution": "accept_client"}))
     assert status_of(owner, job) == "COMPLETED"
+
+
+def test_an_edit_on_an_older_base_than_the_device_s_own_last_one(owner, worker) -> None:
+    """Between the two lies a change of the device's that nobody sends: who wrote last is not on phones."""
+    job = make_job(owner)
+    assign(owner, job, worker)
+
+    def push(**fields):
+        item = {"client_temp_id": f"edit-{fields}", "resource_type": "job", "action": "update", "client_version": 1}
+        body = {"device_id": "wims-phone", "items": [{**item, "payload": {"id": job["id"], **fields}}]}
+        (result,) = ok(worker.http.post(f"{API}/mobile/sync/push", json=body))["results"]
+        return result["status"], result["server_version"]
+
+    assert push(notes="the tap drips") == ("ok", 2)
+    assert push(status="IN_PROGRESS") == ("ok", 3)
+    job = ok(owner.http.get(f"{API}/jobs/{job['id']}"))
+    assert (job["notes"], job["status"]) == ("the tap drips", "IN_PROGRESS")
