@@ -13,7 +13,7 @@ _WORDS: Final = {
     " online open paid published read resolved sent succeeded synced used verified yes",
     # On its way, by itself.
     "info": "accept_client accept_server creating doing draft idle in_progress logged moving not_started opening"
-    " pending_sync processing received requires_capture shortlisted submitted syncing todo update uploading",
+    " pending_sync processing received requested requires_capture shortlisted submitted syncing todo update uploading",
     # Waits for somebody.
     "warn": "conflict held on_hold pending requires_action requires_confirmation requires_payment"
     " requires_payment_method suspended waiting waiting_on_materials",

@@ -17,7 +17,8 @@ ROWS_MAX: Final = 20_000
 @dataclass(frozen=True, slots=True)
 class Days:
     """``times``: Unix seconds at which each day (UTC) began, the oldest first; the others one value each. ``paid`` is
-    in whole units of ``currency``, the one that most payments were made in; None: nothing was paid."""
+    in whole units of ``currency``, the one that most payments were made in, less what was given back; None:
+    nothing was paid."""
 
     times: list[int]
     posted: list[int]
