@@ -21,42 +21,31 @@ TASK: Final = "marketplace.notices"
 MATCHES_MAX: Final = 200
 """Freelancers told of one new job, those who share the most skills: a notification that everybody gets is noise."""
 
-PROPOSAL_RECEIVED = Kind(
-    name="proposal_received",
-    title="New proposal",
-    body="A freelancer sent a proposal for your job.",
-    preference="proposalUpdates",
-    ids=("proposal_id", "job_id"),
+
+def _of_proposal(name: str, title: str, body: str, *, urgent: bool = True) -> Kind:
+    return Kind(
+        name=f"proposal_{name}",
+        title=title,
+        body=body,
+        preference="proposalUpdates",
+        ids=("proposal_id", "job_id"),
+        urgent=urgent,
+    )
+
+
+PROPOSAL_RECEIVED = _of_proposal("received", "New proposal", "A freelancer sent a proposal for your job.")
+PROPOSAL_SHORTLISTED = _of_proposal(
+    "shortlisted", "You are on the shortlist", "A client put your proposal on the shortlist."
 )
-PROPOSAL_SHORTLISTED = Kind(
-    name="proposal_shortlisted",
-    title="You are on the shortlist",
-    body="A client put your proposal on the shortlist.",
-    preference="proposalUpdates",
-    ids=("proposal_id", "job_id"),
-)
-PROPOSAL_ACCEPTED = Kind(
-    name="proposal_accepted",
-    title="Proposal accepted",
-    body="A client accepted your proposal. The job is yours.",
-    preference="proposalUpdates",
-    ids=("proposal_id", "job_id"),
-)
-PROPOSAL_REJECTED = Kind(
-    name="proposal_rejected",
-    title="Proposal not accepted",
-    body="A job that you proposed for was given to somebody else, or is not offered any more.",
-    preference="proposalUpdates",
-    ids=("proposal_id", "job_id"),
+PROPOSAL_ACCEPTED = _of_proposal("accepted", "Proposal accepted", "A client accepted your proposal. The job is yours.")
+PROPOSAL_REJECTED = _of_proposal(
+    "rejected",
+    "Proposal not accepted",
+    "A job that you proposed for was given to somebody else, or is not offered any more.",
     urgent=False,
 )
-PROPOSAL_WITHDRAWN = Kind(
-    name="proposal_withdrawn",
-    title="Proposal withdrawn",
-    body="A freelancer withdrew a proposal for your job.",
-    preference="proposalUpdates",
-    ids=("proposal_id", "job_id"),
-    urgent=False,
+PROPOSAL_WITHDRAWN = _of_proposal(
+    "withdrawn", "Proposal withdrawn", "A freelancer withdrew a proposal for your job.", urgent=False
 )
 JOB_MATCH = Kind(
     name="job_match",
