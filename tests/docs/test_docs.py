@@ -25,7 +25,6 @@ PEOPLE = {"olga": ("OWNER", "open the gate"), "wim": ("WORKER", "water the beans
 SHOWN = {
     "docs/how-to/run-in-a-container.md": "building an image needs a container engine",
     "docs/how-to/connect-your-own-postgresql.md": "it needs somebody else's PostgreSQL",
-    "docs/how-to/show-images.md": "it needs a photo that a row of an application names",
     "docs/benchmarks.md": "the benchmark takes a quarter of an hour",
     "docs/how-to/store-media-in-s3.md": "nobody has the bucket of the example",
     "docs/how-to/restore-a-backup.md": "it would begin another epoch in the middle of the page",

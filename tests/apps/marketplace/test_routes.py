@@ -16,7 +16,7 @@ from homing.postgres.database import Database
 from tests.apps.marketplace.scene import API, ok, query, refused
 from tests.fixtures.accounts import Person, SignIn
 from tests.fixtures.server import Server
-from tests.media.images import encoded, opened, scene
+from tests.media.images import encoded, iphone_photo, opened, scene
 
 
 @pytest.fixture(scope="module")
@@ -178,11 +178,12 @@ def test_a_phone_gets_the_condensed_form(client: Person, freelancer: Person) -> 
     assert whole["bio"] == "We " + "grow " * 100
 
 
+@pytest.mark.parametrize("kind", ["jpeg", "heic"])
 def test_a_picture_is_an_upload_that_became_an_image(
-    client: Person, freelancer: Person, do_jobs: Callable[[], None]
+    client: Person, freelancer: Person, do_jobs: Callable[[], None], kind: str
 ) -> None:
-    photo = encoded(scene())
-    body = {"filename": "cleo.jpg", "content_type": "image/jpeg", "size_bytes": len(photo)}
+    photo = encoded(scene()) if kind == "jpeg" else iphone_photo()
+    body = {"filename": f"cleo.{kind}", "content_type": f"image/{kind}", "size_bytes": len(photo)}
     place = ok(client.http.post(f"{API}/mobile/media/presign", json=body))
     sent = client.http.request(place["method"], place["upload_url"], content=photo, headers=place["headers"])
     assert sent.status_code == 200, sent.text

@@ -12,11 +12,17 @@ from uuid import UUID
 from homing.declare import Edit, Who
 from homing.engine.caller import Caller
 from homing.media import MediaFile, Store, verify_uploads
+from homing.media.variants import is_image
 from homing.postgres.sql import Connection, fetch_all, fetch_one, load
 from homing.protocol.errors import Problem
 
-TYPES = frozenset({"image/jpeg", "image/png", "image/webp", "image/gif", "image/avif"})
-"""What a picture may be. Whether the bytes are it, the upload was asked already."""
+TYPES = frozenset(
+    kind
+    for kind in ("image/jpeg", "image/png", "image/webp", "image/gif", "image/avif", "image/heic", "image/heif")
+    if is_image(kind)
+)
+"""What a picture may be; HEIC only where it is read, because browsers show none.
+Whether the bytes are it, the upload was asked already."""
 
 
 async def must_be_own(conn: Connection, edits: Sequence[Edit], who: Who, *, column: str) -> None:
