@@ -113,6 +113,7 @@ def market(cluster: Cluster, template: str) -> Iterator[str]:
         ("list_jobs", {"open", "q"}, {}, {"jobs_words"}, 4),
         ("list_jobs", {"open", "skills"}, {}, {"jobs_skills"}, 100),
         ("list_near_jobs", {"q", "skills", "after"}, {}, {"jobs_listed or jobs_of_status"}, 64),
+        ("list_near_jobs", {"q"}, {"window": 512}, {"jobs_listed or jobs_of_status"}, 512),
         ("list_jobs", {"open", "q", "skills"}, {}, {"jobs_words or jobs_skills"}, 100),
         # However few there are: the index alone is read, and says what they pay.
         ("list_jobs", {"open", "budget_min"}, {}, {"jobs_listed"}, 80_000),
