@@ -71,7 +71,7 @@ MUTANTS = (
     Mutant(
         "agreed",
         ENGINE / "decide.py",
-        "return Nothing(merged=others, decided",
+        "return Nothing(merged=merged, decided",
         "return Nothing(decided",
         "A device whose edit others had made already takes their version for its own, with what else they did.",
         ("tests/engine/test_push.py::test_agreeing_with_others_is_not_having_seen_them",),

@@ -98,6 +98,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     action: Action
     payload: Mapping[str, Any]
     client_version: int
+    base: Mapping[str, int] | None = None
     edited_at: str
 
 
@@ -113,6 +114,8 @@ def item_text(entry: Entry, *, wire_id: str | int | None, media: Mapping[str, li
         action=entry.action,
         payload=payload,
         client_version=entry.client_version,
+        # Said again as one that was seen: client_version alone may also be counted ahead along a chain.
+        base=None if entry.action == "create" else {"version": entry.client_version},
         edited_at=entry.edited_at,
     )
     return msgspec.json.encode(item).decode()

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from homing.client import layers
-from homing.client.entries import Entry, seal
+from homing.client.entries import Entry, seal, unseal
 from homing.client.store import Store
 from homing.client.tables import SyncedTable, encode_value
 from homing.declare import Edit
@@ -153,7 +153,6 @@ def append(
     together: str | None = None,
 ) -> None:
     """Put an edit at the end of the outbox, based on what the replica has, and lay it over the row."""
-    base = store.one("read_base", resource_type=table.resource_type, id=row_id)
     entry = Entry(
         op=op,
         device_id=store.state().device_id,
@@ -161,7 +160,7 @@ def append(
         row_id=row_id,
         action=action,
         payload=payload,
-        client_version=FIRST_VERSION if base is None else base["version"],
+        client_version=_based_on(store, table.resource_type, row_id, payload),
         edited_at=store.now(),
         together=together,
     )
@@ -177,6 +176,23 @@ def append(
     )
     note_needs(store, table, entry)
     layers.refresh(store, [(entry.resource_type, row_id)])
+
+
+def _based_on(store: Store, resource_type: str, row_id: str, payload: Mapping[str, Any]) -> int:
+    """The version of the row that the user saw. Fields that an unanswered edit of theirs lies over are not seen as they
+    were pulled since: an edit of such fields alone goes on from that edit's base."""
+    base = store.one("read_base", resource_type=resource_type, id=row_id)
+    version = FIRST_VERSION if base is None else int(base["version"])
+    oldest = store.the("read_oldest_base", resource_type=resource_type, row_id=row_id)["oldest"]
+    if oldest is None or oldest >= version:
+        return version
+    unseen, versions = set(payload), [version]
+    for row in store.all("read_unanswered_of_row", resource_type=resource_type, row_id=row_id):
+        entry = unseal(row["entry"])
+        if isinstance(entry, Entry) and not unseen.isdisjoint(entry.payload):
+            unseen.difference_update(entry.payload)
+            versions.append(entry.client_version)
+    return version if unseen or not payload else min(versions)
 
 
 def rewrite(store: Store, entry: Entry) -> None:

@@ -53,6 +53,8 @@ class Entry(msgspec.Struct):
     version: int
     device: UUID | None
     edited_at: datetime
+    own: bool | None
+    """The device's own, sent before this batch."""
     fields: list[str] | None
 
 
@@ -181,7 +183,9 @@ _HISTORY = """
 WITH wanted AS (
     SELECT * FROM json_to_recordset(%(wanted)s::text::json) AS w(n int, row_id text, base int, seen text)
 ), entries AS (
-    SELECT w.n, h.version, h.device_id, h.changes, coalesce(i.edited_at, h.at) AS edited_at
+    SELECT w.n, h.version, h.device_id, h.changes, coalesce(i.edited_at, h.at) AS edited_at,
+           h.device_id = %(device)s::uuid
+               AND (%(sent)s::timestamptz IS NULL OR coalesce(i.created_at, h.at) <= %(sent)s) AS own
     FROM wanted w
     JOIN homing.history h ON h.table_id = {id} AND h.row_id = w.row_id AND h.action = 'update'
         AND CASE WHEN w.seen IS NULL THEN h.version > w.base
@@ -191,14 +195,14 @@ WITH wanted AS (
                         AND c.action = 'create' AND c.at > h.at)
     -- of the item that made this version: another of its batch may have edited other fields, at another time
     LEFT JOIN LATERAL (
-        SELECT i.edited_at FROM homing.sync_items i
+        SELECT i.edited_at, i.created_at FROM homing.sync_items i
         WHERE i.batch_id = h.batch_id AND i.row_id = h.row_id AND i.status = 'ok' AND i.server_version = h.version
         ORDER BY i.position LIMIT 1
     ) i ON true
 )
 SELECT w.n, {payload}::text,
        (SELECT coalesce(json_agg(json_build_object('version', e.version, 'device', e.device_id,
-            'edited_at', e.edited_at, 'fields', (SELECT json_agg(f) FROM jsonb_object_keys(e.changes) f))
+            'edited_at', e.edited_at, 'own', e.own, 'fields', (SELECT json_agg(f) FROM jsonb_object_keys(e.changes) f))
             ORDER BY e.version), '[]')::text FROM entries e WHERE e.n = w.n),
        CASE WHEN o.wrote IS NOT NULL THEN {own}::text END,
        -- Of an edit that was merged, the history has what became of it, which is not what the device has.
@@ -207,6 +211,7 @@ SELECT w.n, {payload}::text,
         FROM homing.sync_items i
         WHERE i.row_id = w.row_id AND i.device_id = %(device)s::uuid AND i.action = 'update'
             AND (i.merged OR i.status = 'conflict') AND NOT i.again AND i.resource_type = {resource_type}
+            AND (%(sent)s::timestamptz IS NULL OR i.created_at <= %(sent)s)
             AND i.server_version > CASE WHEN w.seen IS NULL THEN w.base ELSE o.first - 1 END
             AND NOT EXISTS (SELECT FROM homing.history c WHERE c.table_id = {id} AND c.row_id = w.row_id
                             AND c.action = 'create' AND c.at > i.created_at))
@@ -218,7 +223,7 @@ CROSS JOIN LATERAL (
            min(f.first) AS first
     FROM (
         SELECT c.key, min(e.version) AS first, array_agg(c.value -> 0 ORDER BY e.version) AS olds,
-            array_agg(c.value -> 1 ORDER BY e.version) FILTER (WHERE e.device_id = %(device)s::uuid) AS news
+            array_agg(c.value -> 1 ORDER BY e.version) FILTER (WHERE e.own) AS news
         FROM entries e CROSS JOIN LATERAL jsonb_each(e.changes) c
         WHERE e.n = w.n GROUP BY c.key) f
 ) o
@@ -237,7 +242,7 @@ def wanted_json(wanted: Sequence[Wanted]) -> str:
     ).decode()
 
 
-def since(rows: Sequence[Any], wanted: Sequence[Wanted], table: BoundTable, device: UUID | None) -> dict[Wanted, Since]:
+def since(rows: Sequence[Any], wanted: Sequence[Wanted], table: BoundTable) -> dict[Wanted, Since]:
     """The rows of ``Readers.history``, by what was wanted."""
     found = {}
     for n, payload, entries_text, wrote_text, sent_text in rows:
@@ -245,7 +250,7 @@ def since(rows: Sequence[Any], wanted: Sequence[Wanted], table: BoundTable, devi
         wrote = {} if wrote_text is None else read_row(wrote_text)
         last: dict[str, int] = {}
         for entry in entries:
-            if entry.device is not None and entry.device == device:
+            if entry.own:
                 for name in wrote.keys() & (entry.fields or ()):  # a hidden column is on no device
                     base[name], last[name] = wrote[name], entry.version
         for version, lost, sent in () if sent_text is None else _sent.decode(sent_text):

@@ -79,11 +79,18 @@ def wanted(item: Item, standing: Standing, row_id: str, seen: Snapshot | None) -
         return None
     if seen is not None:
         return Wanted(row_id, 0, seen)
-    version = base_version(item)
-    if version is None:
-        return None
-    floor = version if standing.base_floor is None else min(version, standing.base_floor)
-    return Wanted(row_id, floor) if floor < standing.stored_version else None
+    version = _stands_on(item, standing)
+    return Wanted(row_id, version) if version is not None and version < standing.stored_version else None
+
+
+def _stands_on(item: Item, standing: Standing) -> int | None:
+    """The version that an edit was made on. A device may count one for each of its edits in a chain, without having
+    seen it: a number that comes out so is taken for that, and the edit stands on what the chain does. ``base.version``
+    is always one that the device has seen."""
+    version, floor = base_version(item), standing.base_floor
+    if item.base is None and floor is not None and version == floor + standing.links:
+        return floor
+    return version
 
 
 def decide(
@@ -149,8 +156,9 @@ def _decide_change(
     base: Mapping[str, Any] | None
     theirs: dict[str, Theirs] = {}
     others = False
+    own = standing.own
     if is_patch(item.base, item.action, item.client_version):
-        base = server
+        base, own = server, {}  # it says what the row is to be, whatever was before
     elif item.base is not None and item.base.row is not None:
         given = item.base.row
         base = {**server, **given}
@@ -193,7 +201,7 @@ def _decide_change(
     outcome = merge(
         table.columns,
         table.declared.merge,
-        base=None if base is None else {**base, **standing.own},
+        base=None if base is None else {**base, **own},
         server=server,
         client=edit.values,
         theirs=theirs,
@@ -201,9 +209,10 @@ def _decide_change(
     )
     if isinstance(outcome, Overlap):
         return Conflict("version_conflict", outcome.fields, base)
+    merged = others or bool(outcome.decided)
     if not outcome.values:
-        return Nothing(merged=others, decided=outcome.decided, base=base)
-    return Update(outcome.values, merged=others, decided=outcome.decided, base=base)
+        return Nothing(merged=merged, decided=outcome.decided, base=base)
+    return Update(outcome.values, merged=merged, decided=outcome.decided, base=base)
 
 
 def _alike(column: Any, one: Any, other: Any) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -27,6 +27,7 @@ from homing.engine.tables import BoundTable
 from homing.engine.values import Values
 from homing.postgres.sql import Connection
 from homing.protocol.errors import Problem
+from homing.protocol.messages import Item
 from homing.protocol.token import Snapshot, Token
 
 
@@ -41,6 +42,8 @@ class Meeting:
     now: datetime
     base_token: Token | None
     atomic: bool = False
+    sent: datetime | None = None
+    """When the batch was sent, where that is long ago: what the device sent after it, it did not have then."""
     standings: dict[tuple[int, str], Standing] = field(default_factory=dict)
     edits: dict[int, Edit] = field(default_factory=dict)
     seen: dict[int, Snapshot] = field(default_factory=dict)
@@ -297,37 +300,35 @@ async def _read_history(conn: Connection, meeting: Meeting, works: Sequence[Work
     """The history that decisions will ask for, one statement a table. Which that is depends only on the items' bases,
     so it is found by walking them once without deciding."""
     wanted: dict[int, list[Wanted]] = {}
-    floors: dict[tuple[int, str], int] = {}
+    probes: dict[tuple[int, str], Standing] = {}
     for work in _open(works):
         assert work.table is not None
         assert work.item is not None
         if work.item.action == "create":
             continue
-        standing = meeting.standings.get((work.table.id, work.row_id or ""))
+        key = (work.table.id, work.row_id or "")
+        standing = meeting.standings.get(key)
         if standing is None:
             continue
-        key = (work.table.id, work.row_id or "")
-        probe = Standing(
-            standing.values, standing.version, standing.stored_version, standing.changed, base_floor=floors.get(key)
-        )
+        probe = probes.setdefault(key, replace(standing))
         need = decide.wanted(work.item, probe, work.row_id or "", _unseen(meeting, work, standing))
         if need is not None:
             wanted.setdefault(work.table.id, []).append(need)
-        lower_floor(floors, key, work)
+        add_link(probe, work.item)
     for table in meeting.tables:
         needs = list(dict.fromkeys(wanted.get(table.id, [])))
         if needs:
-            params = {"wanted": base.wanted_json(needs), "device": meeting.device_id}
+            params = {"wanted": base.wanted_json(needs), "device": meeting.device_id, "sent": meeting.sent}
             cursor = await meeting.engine.readers.history(table).run(conn, params)
-            meeting.history |= base.since(await cursor.fetchall(), needs, table, meeting.device_id)
+            meeting.history |= base.since(await cursor.fetchall(), needs, table)
 
 
-def lower_floor(floors: dict[tuple[int, str], int], key: tuple[int, str], work: Work) -> None:
-    """A chain of edits stands on its lowest base: a later link may name a version that the device only foretold."""
-    assert work.item is not None
-    version = base_version(work.item)
+def add_link(standing: Standing, item: Item) -> None:
+    """One more edit of the row in this batch."""
+    version = base_version(item)
     if version is not None:
-        floors[key] = min(version, floors.get(key, version))
+        standing.base_floor = version if standing.base_floor is None else min(version, standing.base_floor)
+    standing.links += 1
 
 
 def _unseen(meeting: Meeting, work: Work, standing: Standing) -> Snapshot | None:
@@ -358,13 +359,7 @@ def judge(meeting: Meeting, work: Work) -> decide.Outcome:
         history=meeting.history,
     )
     if item.action != "create":
-        floors: dict[tuple[int, str], int] = {}
-        key = (table.id, work.row_id or "")
-        if standing.base_floor is not None:
-            floors[key] = standing.base_floor
-        lower_floor(floors, key, work)
-        standing.base_floor = floors.get(key)
-        standing.links += 1
+        add_link(standing, item)
     taken = isinstance(outcome, decide.Conflict) and outcome.code == "exists"
     if taken:
         edit.old = None  # judged as the fast way judges it, which learns only by inserting that the id is taken

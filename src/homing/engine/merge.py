@@ -74,14 +74,16 @@ def merge(
     for field, ours in client.items():
         column = columns[field]
         policy = policies.of(field)
-        counted = policy.kind == "counter" and base is not None and field in theirs
+        before = None if base is None else base.get(field)
+        # Of a difference, also where the device has not seen yet what became of its own last one.
+        both = field in theirs or (policy.kind in ACCUMULATING and not _unchanged(column, before, server.get(field)))
         # Two devices that both count from 10 to 11 counted two.
+        counted = policy.kind == "counter" and base is not None and both
         if same(column, ours, server.get(field)) and not counted:
             continue
-        if base is not None and field not in theirs:
+        if base is not None and not both:
             values[field] = ours
             continue
-        before = None if base is None else base.get(field)
         if base is not None and _unchanged(column, ours, before):
             continue
         outcome = _decide(policy, base is not None, before, server.get(field), ours, theirs.get(field), edited_at)

@@ -61,7 +61,7 @@ async def _replay(engine: Engine, conn: Connection, caller: Caller, batch: UUID,
     owner = await (await conn.execute(load(__package__, "read_batch_owner"), {"batch": batch})).fetchone()
     if owner is None:
         raise Problem("not_found")
-    _, user_id, role, active, device_id, device_name, device_status, token, atomic = owner
+    _, user_id, role, active, device_id, device_name, device_status, token, atomic, sent = owner
     if user_id is None or not active:
         raise Problem("state_conflict", "The user who sent this batch is gone or inactive.")
     if device_status == "revoked":
@@ -103,7 +103,7 @@ async def _replay(engine: Engine, conn: Connection, caller: Caller, batch: UUID,
     known = await recall(conn, works, judged)
     fresh, twins = part_twins(works)
     base_token = _base_token(engine, claims, token)
-    meeting = Meeting(engine, claims, batch, device_id, now, base_token, atomic=atomic and item is None)
+    meeting = Meeting(engine, claims, batch, device_id, now, base_token, atomic=atomic and item is None, sent=sent)
     await meet(conn, meeting, fresh, known, careful=True)
     await careful.apply(conn, meeting, fresh)
     if meeting.atomic and (culprit := next((w for w in fresh if w.verdict and w.verdict.status != "ok"), None)):
