@@ -66,9 +66,8 @@ class StripeServer:
             intent = parse_qs(urlsplit(path).query)["payment_intent"][0]
             found = [each for each in self.refunds.values() if each["payment_intent"] == intent]
             return 200, {"object": "list", "url": "/v1/refunds", "has_more": False, "data": found[::-1]}
-        self.on_create()
         with self.lock:
-            return 200, self.refunds.setdefault(
+            made = self.refunds.setdefault(
                 key or "",
                 {
                     "id": f"re_{len(self.refunds) + 1}",
@@ -80,6 +79,8 @@ class StripeServer:
                     "metadata": {k[9:-1]: v for k, v in form.items() if k.startswith("metadata[")},
                 },
             )
+        self.on_create()
+        return 200, made
 
 
 def error(kind: str, message: str) -> dict[str, Any]:
