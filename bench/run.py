@@ -6,10 +6,11 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from bench.cluster import Cluster, cluster
@@ -129,20 +130,21 @@ def _steps(bench: Bench, only: Collection[str]) -> Iterator[tuple[str, Callable[
         yield "live", lambda: live(bench)
     if "tenants" in only and bench.homing is not None:
         yield "tenants", lambda: tenants(bench)
-    if "crm" in only:
-        yield "contractor CRM", lambda: crm(bench)
-    if "market" in only:
-        yield "marketplace", lambda: market(bench)
-    if "limits" in only:
-        yield "rates", lambda: limits(bench)
-    if "analytics" in only:
-        yield "analytics", lambda: analytics(bench)
-    if "console" in only:
-        yield "console", lambda: console(bench)
-    if "notify" in only:
-        yield "notifications", lambda: measure_notify(bench)
-    if "memory" in only:
-        yield "memory", lambda: memory(bench)
+    for measure, (title, step) in ALONE.items():
+        if measure in only:
+            yield title, partial(step, bench)
+
+
+ALONE: Mapping[str, tuple[str, Callable[[Bench], Iterator[Figure]]]] = {
+    "crm": ("contractor CRM", crm),
+    "market": ("marketplace", market),
+    "limits": ("rates", limits),
+    "analytics": ("analytics", analytics),
+    "console": ("console", console),
+    "notify": ("notifications", measure_notify),
+    "memory": ("memory", memory),
+}
+"""Measures that need no table filled before: each brings its own."""
 
 
 def _fill(bench: Bench, rows: int) -> None:

@@ -6,10 +6,13 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from cyclopts import Parameter
@@ -18,10 +21,13 @@ from rich.console import Console
 from homing.cli._demo import conversation, crm, crm_show, market, market_show, penguins, sample, season, show
 from homing.cli._demo.office import ensure_office
 from homing.cli._demo.push_endpoint import push_endpoint, vapid_key
+from homing.cli._demo.season import Tell
 from homing.cli._demo.serving import serving
 from homing.cli._shell import Json, reported
 from homing.server.tenant import Tenant
 from homing.settings import Settings
+
+Played = TypeVar("Played", season.Outcome, conversation.Outcome, crm.Outcome, market.Outcome)
 
 APPS = ("fieldwork", "messaging", "crm", "marketplace")
 """Every application that ships."""
@@ -89,49 +95,51 @@ def _season(seed: int, *, as_json: bool) -> int:
             raise
         sys.stderr.write("The season needs the data of the package palmerpenguins: pip install 'homing[demo]'\n")
         return 1
-    console = Console(stderr=as_json)
-    where: list[str] = []
-
-    async def prepare(tenant: Tenant) -> None:
-        await ensure_office(tenant)
-        where.append(tenant.database.url)
-
-    with (
-        TemporaryDirectory(prefix="homing-demo-") as folder,
-        serving(_settings(Path(folder), 0, ("fieldwork",)), prepare) as url,
-        season.silent() if as_json else show.told(console) as (tell, step),
-    ):
-        outcome = season.play(url, where[0], every, seed=seed, tell=tell, step=step)
-    if as_json:
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(outcome)).decode() + "\n")
-    else:
-        show.show(console, outcome)
-    return 0 if outcome.ok else 1
+    with _stage(("fieldwork",), as_json=as_json) as on:
+        outcome = season.play(on.url, on.database_url, every, seed=seed, tell=on.tell, step=on.step)
+    return _say(outcome, show.show, as_json=as_json)
 
 
 def _conversation(seed: int, *, as_json: bool) -> int:
-    console = Console(stderr=as_json)
-    where: list[str] = []
-
-    async def prepare(tenant: Tenant) -> None:
-        await ensure_office(tenant)
-        where.append(tenant.database.url)
-
-    with (
-        TemporaryDirectory(prefix="homing-demo-") as folder,
-        serving(_settings(Path(folder), 0, ("fieldwork", "messaging", "crm")), prepare) as url,
-        season.silent() if as_json else show.told(console, "conversation", "hours") as (tell, step),
-    ):
-        outcome = conversation.play(url, where[0], seed=seed, tell=tell, step=step)
-    if as_json:
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(outcome)).decode() + "\n")
-    else:
-        show.show_conversation(console, outcome)
-    return 0 if outcome.ok else 1
+    with _stage(("fieldwork", "messaging", "crm"), "conversation", "hours", as_json=as_json) as on:
+        outcome = conversation.play(on.url, on.database_url, seed=seed, tell=on.tell, step=on.step)
+    return _say(outcome, show.show_conversation, as_json=as_json)
 
 
 def _week(seed: int, *, as_json: bool) -> int:
-    console = Console(stderr=as_json)
+    with _stage(("crm",), "week", "days", as_json=as_json) as on:
+        outcome = crm.play(on.url, on.database_url, seed=seed, tell=on.tell, step=on.step)
+    return _say(outcome, crm_show.show, as_json=as_json)
+
+
+def _market(seed: int, *, as_json: bool) -> int:
+    with TemporaryDirectory(prefix="homing-demo-") as folder, push_endpoint() as endpoint:
+        key = Path(folder) / "vapid.pem"
+        key.write_bytes(vapid_key())
+        push = {
+            "push_vapid_key": key,
+            "push_vapid_contact": "mailto:office@example.org",
+            "push_private_endpoints": True,  # the demo's own push service is on this machine, and without TLS
+        }
+        with _stage(("marketplace",), "marketplace", "acts", as_json=as_json, **push) as on:
+            outcome = market.play(on.url, on.database_url, endpoint, seed=seed, tell=on.tell, step=on.step)
+    return _say(outcome, market_show.show, as_json=as_json)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A server with nobody but the office, and whom to tell how it goes."""
+
+    url: str
+    database_url: str
+    tell: Tell
+    step: Callable[[int, int], None]
+
+
+@contextmanager
+def _stage(apps: tuple[str, ...], *told: str, as_json: bool, **more: Any) -> Iterator[Stage]:
+    """A server of its own for a scenario, removed at the end. ``told`` names what is played and counted, for the
+    progress; ``more`` are settings."""
     where: list[str] = []
 
     async def prepare(tenant: Tenant) -> None:
@@ -140,43 +148,18 @@ def _week(seed: int, *, as_json: bool) -> int:
 
     with (
         TemporaryDirectory(prefix="homing-demo-") as folder,
-        serving(_settings(Path(folder), 0, ("crm",)), prepare) as url,
-        season.silent() if as_json else show.told(console, "week", "days") as (tell, step),
+        serving(msgspec.structs.replace(_settings(Path(folder), 0, apps), **more), prepare) as url,
+        season.silent() if as_json else show.told(Console(), *told) as (tell, step),
     ):
-        outcome = crm.play(url, where[0], seed=seed, tell=tell, step=step)
+        yield Stage(url, where[0], tell, step)
+
+
+def _say(outcome: Played, shown: Callable[[Console, Played], None], *, as_json: bool) -> int:
+    """Print what came of it; the exit status."""
     if as_json:
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(outcome)).decode() + "\n")
     else:
-        crm_show.show(console, outcome)
-    return 0 if outcome.ok else 1
-
-
-def _market(seed: int, *, as_json: bool) -> int:
-    console = Console(stderr=as_json)
-    where: list[str] = []
-
-    async def prepare(tenant: Tenant) -> None:
-        await ensure_office(tenant)
-        where.append(tenant.database.url)
-
-    with TemporaryDirectory(prefix="homing-demo-") as folder, push_endpoint() as endpoint:
-        key = Path(folder) / "vapid.pem"
-        key.write_bytes(vapid_key())
-        settings = msgspec.structs.replace(
-            _settings(Path(folder), 0, ("marketplace",)),
-            push_vapid_key=key,
-            push_vapid_contact="mailto:office@example.org",
-            push_private_endpoints=True,  # the demo's own push service is on this machine, and without TLS
-        )
-        with (
-            serving(settings, prepare) as url,
-            season.silent() if as_json else show.told(console, "marketplace", "acts") as (tell, step),
-        ):
-            outcome = market.play(url, where[0], endpoint, seed=seed, tell=tell, step=step)
-    if as_json:
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(outcome)).decode() + "\n")
-    else:
-        market_show.show(console, outcome)
+        shown(Console(), outcome)
     return 0 if outcome.ok else 1
 
 

@@ -21,7 +21,7 @@ import msgspec
 
 from homing.apps.crm.rules import CHECKS, TRANSITIONS
 from homing.cli._demo.crm_trail import SCOPES, explain
-from homing.cli._demo.devices import Device, devices
+from homing.cli._demo.devices import Device, DeviceOutcome, devices
 from homing.cli._demo.office import OFFICE, Desk, at_desk
 from homing.cli._demo.proof import prove
 from homing.cli._demo.season import Tell, must
@@ -41,25 +41,6 @@ THINGS = ("Nails", "Screws", "Glue", "Tape", "Pipe", "Tiles", "Paint", "Sand", "
 WORK = ("Kitchen", "Roof", "Bathroom", "Floor", "Fence", "Stairs", "Windows", "Porch")
 
 
-class PhoneResult(msgspec.Struct, kw_only=True):
-    """One line of the table. ``equal``: it holds exactly its user's rows."""
-
-    device: str
-    user: str
-    syncs: int
-    sent: int
-    merged: int
-    conflicts: int
-    refused: int
-    received: int
-    removed: int
-    lost: int
-    wiped: bool
-    rows: dict[str, int]
-    equal: bool
-    wrong: list[str]
-
-
 class Outcome(msgspec.Struct, kw_only=True):
     """``ok``: every device equals its scope, and the trail's ``entries`` explain every one of ``rows``."""
 
@@ -69,7 +50,7 @@ class Outcome(msgspec.Struct, kw_only=True):
     materials: int
     entries: int
     unexplained: list[str]
-    devices: list[PhoneResult]
+    devices: list[DeviceOutcome]
 
 
 @dataclass(slots=True)
@@ -330,25 +311,7 @@ def _prove(week: Week, database_url: str) -> Outcome:
         else:
             proof = prove(database_url, week.users[device.login], device.path, scopes=SCOPES)
             rows, wrong = dict(proof.rows), list(proof.wrong)
-        tally = device.tally
-        results.append(
-            PhoneResult(
-                device=device.name,
-                user=device.login,
-                syncs=tally.syncs,
-                sent=tally.sent,
-                merged=tally.merged,
-                conflicts=tally.conflicts,
-                refused=tally.refused,
-                received=tally.received,
-                removed=tally.removed,
-                lost=device.line.losses.requests + device.line.losses.answers,
-                wiped=device.wiped,
-                rows=rows,
-                equal=not wrong,
-                wrong=wrong,
-            )
-        )
+        results.append(device.result(rows, wrong))
     must(sum(each.lost for each in results) > 5, "no line lost anything: the week proves nothing about retries")
     told = explain(database_url)
     return Outcome(

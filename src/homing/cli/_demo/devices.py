@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
@@ -12,6 +12,7 @@ from types import MappingProxyType
 from uuid import uuid4
 
 import httpx
+import msgspec
 
 from homing.cli._demo.line import LossyLine
 from homing.cli._demo.office import PASSWORD
@@ -42,6 +43,26 @@ class Tally:
         self.refused += report.pushed.refused
         self.received += report.pulled.rows
         self.removed += report.pulled.removed
+
+
+class DeviceOutcome(msgspec.Struct, kw_only=True):
+    """One line of a scenario's table. ``lost``: messages that its line lost; ``equal``: it holds exactly its user's
+    rows, or nothing more once it was wiped."""
+
+    device: str
+    user: str
+    syncs: int
+    sent: int
+    merged: int
+    conflicts: int
+    refused: int
+    received: int
+    removed: int
+    lost: int
+    wiped: bool
+    rows: dict[str, int]
+    equal: bool
+    wrong: list[str]
 
 
 @dataclass(slots=True)
@@ -76,6 +97,19 @@ class Device:
             if self.sync().ok and self.replica.status().waiting == 0:
                 return before != (self.tally.sent, self.tally.received, self.tally.removed)
         raise RuntimeError(f"{self.name} did not get its outbox through in {SYNCS_MAX} syncs")
+
+    def result(self, rows: dict[str, int], wrong: list[str]) -> DeviceOutcome:
+        """What it did. ``rows`` by table, as its user may see them; ``wrong``: where it differs."""
+        return DeviceOutcome(
+            device=self.name,
+            user=self.login,
+            lost=self.line.losses.requests + self.line.losses.answers,
+            wiped=self.wiped,
+            rows=rows,
+            equal=not wrong,
+            wrong=wrong,
+            **asdict(self.tally),
+        )
 
 
 @contextmanager

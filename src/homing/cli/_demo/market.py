@@ -23,7 +23,7 @@ import psycopg
 
 from homing.apps.marketplace.rules import CHECKS
 from homing.cli._demo import market_metrics
-from homing.cli._demo.devices import Device, devices
+from homing.cli._demo.devices import Device, DeviceOutcome, devices
 from homing.cli._demo.market_scopes import MARKET
 from homing.cli._demo.office import Desk, at_desk
 from homing.cli._demo.proof import prove
@@ -53,23 +53,6 @@ YEARS_AHEAD = 10 * 365
 FINGERPRINT = "5f0c1b6e" * 8
 
 
-class PhoneResult(msgspec.Struct, kw_only=True):
-    """One line of the table. ``equal``: it holds exactly its user's rows."""
-
-    device: str
-    user: str
-    sent: int
-    merged: int
-    conflicts: int
-    refused: int
-    received: int
-    removed: int
-    lost: int
-    rows: dict[str, int]
-    equal: bool
-    wrong: list[str]
-
-
 class Outcome(msgspec.Struct, kw_only=True):
     """``ok``: every device equals its scope. ``shown``: notifications by whose browser showed them. ``earned`` in
     cents. ``metrics``: the specification's, web against mobile, as the server counts them."""
@@ -81,7 +64,7 @@ class Outcome(msgspec.Struct, kw_only=True):
     earned: int
     shown: dict[str, int]
     metrics: list[list[str]]
-    devices: list[PhoneResult]
+    devices: list[DeviceOutcome]
 
 
 @dataclass(slots=True)
@@ -437,23 +420,7 @@ def _prove(market: Market, database_url: str) -> Outcome:
         report = device.client.sync(verify=True)
         must(report.ok and report.verified is True, f"{device.name}: the server's digests differ")
         proof = prove(database_url, market.users[device.login], device.path, scopes=MARKET)
-        tally = device.tally
-        results.append(
-            PhoneResult(
-                device=device.name,
-                user=device.login,
-                sent=tally.sent,
-                merged=tally.merged,
-                conflicts=tally.conflicts,
-                refused=tally.refused,
-                received=tally.received,
-                removed=tally.removed,
-                lost=device.line.losses.requests + device.line.losses.answers,
-                rows=dict(proof.rows),
-                equal=not proof.wrong,
-                wrong=list(proof.wrong),
-            )
-        )
+        results.append(device.result(dict(proof.rows), list(proof.wrong)))
     must(sum(each.lost for each in results) > 5, "no line lost anything: this proves nothing about retries")
     femkes = [each for each in market.endpoint.browsers["femke"].shown if "job_match" in str(each)]
     must(not femkes, f"Femke wanted no news of jobs and was told of {len(femkes)}")
