@@ -21,7 +21,7 @@ import httpx
 from homing.postgres.embedded import binaries
 from tests.docs.pages import ROOT
 
-SECONDS = 60
+SECONDS = 120
 """A server may take this long to start or to stop."""
 
 NEEDED = ("bash", "curl", "jq")

@@ -19,12 +19,22 @@ NOON = datetime(2031, 5, 6, 12, tzinfo=UTC)
 
 
 def worker(
-    db: Database, *tasks: Task[Any], clock: Callable[[], datetime] = lambda: NOON, lease: float = 30.0
+    db: Database,
+    *tasks: Task[Any],
+    clock: Callable[[], datetime] = lambda: NOON,
+    lease: float = 30.0,
+    grace: float = 20.0,
 ) -> tuple[Worker[Any], list[tuple[str, str]]]:
     """A worker, and what it is going to say of each try."""
     told: list[tuple[str, str]] = []
     return Worker(
-        owner=db, tasks=tasks, context=db, clock=clock, note=lambda *said: told.append(said[:2]), lease=lease
+        owner=db,
+        tasks=tasks,
+        context=db,
+        clock=clock,
+        note=lambda *said: told.append(said[:2]),
+        lease=lease,
+        grace=grace,
     ), told
 
 
@@ -195,8 +205,7 @@ async def test_a_try_that_takes_too_long_failed(db: Database) -> None:
     assert (told, await queue(db)) == ([("test.hang", "dead")], [("test.hang", "failed", 1)])
 
 
-async def test_a_worker_that_is_told_to_stop_puts_its_job_back(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("homing.jobs.worker.GRACE_SECONDS", 0.1)
+async def test_a_worker_that_is_told_to_stop_puts_its_job_back(db: Database) -> None:
     began = asyncio.Event()
 
     async def hang(_: Any, __: Job) -> None:
@@ -205,7 +214,7 @@ async def test_a_worker_that_is_told_to_stop_puts_its_job_back(db: Database, mon
 
     async with db.transaction() as conn:
         await defer(conn, "test.hang")
-    working, _ = worker(db, Task(name="test.hang", run=hang, tries=1))
+    working, _ = worker(db, Task(name="test.hang", run=hang, tries=1), grace=0.1)
     task = asyncio.create_task(working.work())
     await began.wait()
     task.cancel()
@@ -213,7 +222,8 @@ async def test_a_worker_that_is_told_to_stop_puts_its_job_back(db: Database, mon
     assert await queue(db) == [("test.hang", "todo", 1)]
 
 
-async def test_a_worker_is_woken(db: Database) -> None:
+async def test_a_worker_is_woken(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("homing.jobs.worker.POLL_SECONDS", 3600.0)  # it would not look by itself
     done = asyncio.Event()
 
     async def take(_: Any, __: Job) -> None:
@@ -226,7 +236,7 @@ async def test_a_worker_is_woken(db: Database) -> None:
             pass
         async with db.transaction() as conn:
             await defer(conn, "test.wake")
-        async with asyncio.timeout(4):  # less than the time between two polls
+        async with asyncio.timeout(60):
             await done.wait()
     finally:
         task.cancel()

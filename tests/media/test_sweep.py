@@ -167,6 +167,6 @@ async def waiting(db: Database, pid: int) -> None:
 
 
 async def until(db: Database, query: str, pid: int) -> None:
-    async with asyncio.timeout(10), db.connection() as conn:
+    async with asyncio.timeout(60), db.connection() as conn:
         while (await (await conn.execute(query, [pid])).fetchone()) == (0,):  # type: ignore[arg-type]  # noqa: ASYNC110
             await asyncio.sleep(0)

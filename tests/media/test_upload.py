@@ -320,7 +320,7 @@ class TestBounds:
     def test_a_sender_that_falls_silent_is_let_go_and_may_go_on(self, worker: Person, server: Server) -> None:
         place = presign(worker)
         target = httpx.URL(place["upload_url"]).raw_path.decode()
-        with socket.create_connection(server.address, timeout=20) as line:
+        with socket.create_connection(server.address, timeout=60) as line:
             line.sendall(
                 f"PUT {target} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(PNG)}\r\n\r\n".encode() + PNG[:1000]
             )

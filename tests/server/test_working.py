@@ -123,7 +123,7 @@ async def test_a_request_s_job_is_done_beside_the_requests(node: Node, seen: lis
     try:
         async with node.default.database.transaction() as conn:
             await defer(conn, "extra.take", n=1)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not seen:
                 await periodic(node.default)
     finally:

@@ -36,7 +36,7 @@ def ended(connection: object) -> int:
     """The code that a connection which says nothing more was closed with."""
     with pytest.raises(ConnectionClosed) as closed:
         while True:
-            connection.recv(timeout=20)  # type: ignore[attr-defined]
+            connection.recv(timeout=60)  # type: ignore[attr-defined]
     assert closed.value.rcvd is not None
     return closed.value.rcvd.code
 
@@ -215,20 +215,23 @@ def test_presence_follows_connections_with_a_grace_period(scene: Scene, other: S
 
 
 def test_what_a_node_that_died_says_is_not_believed_for_ever(scene: Scene) -> None:
-    person = scene.person()
-    scene.execute(
-        "INSERT INTO homing.live_nodes (node, seen_at) VALUES"
-        " ('00000000-0000-0000-0000-00000000dead', now() - interval '1 hour')"
-    )
-    scene.execute("INSERT INTO homing.live_users VALUES ('00000000-0000-0000-0000-00000000dead', %s)", person.user_id)
-    scene.execute("INSERT INTO homing.presence VALUES (%s, true, now(), pg_current_xact_id())", person.user_id)
-    scene.execute("UPDATE homing.users SET online_status = true WHERE id = %s", person.user_id)
-    office = scene.office()
+    person, office = scene.person(), scene.office()
     with listening(office) as live:
         live.current()
-        while (message := live.next("presence"))["userId"] != person.user_id:
-            pass
-    assert message["online_status"] is False
+        with scene.conn.transaction():  # the living look for the dead at any moment
+            scene.execute(
+                "INSERT INTO homing.live_nodes (node, seen_at) VALUES"
+                " ('00000000-0000-0000-0000-00000000dead', now() - interval '1 hour')"
+            )
+            scene.execute(
+                "INSERT INTO homing.live_users VALUES ('00000000-0000-0000-0000-00000000dead', %s)", person.user_id
+            )
+            scene.execute("INSERT INTO homing.presence VALUES (%s, true, now(), pg_current_xact_id())", person.user_id)
+            scene.execute("UPDATE homing.users SET online_status = true WHERE id = %s", person.user_id)
+        said = None
+        while said != (person.user_id, False):
+            message = live.next("presence")
+            said = message["userId"], message["online_status"]
     assert scene.value("SELECT online_status FROM homing.users WHERE id = %s", person.user_id) is False
 
 

@@ -20,8 +20,14 @@ VALUES ('{OLGA}', 'olga', 'Olga', 'OWNER'), ('{WIM}', 'wim', 'Wim', 'WORKER');
 
 
 @pytest.fixture
-def conn(database_url, server):
-    """A connection of the tables' owner, with a server about, whose stamps and triggers are there too."""
+def database_url(new_database, started):
+    """A server was about, whose stamps and triggers are there too."""
+    return new_database(started)
+
+
+@pytest.fixture
+def conn(database_url):
+    """A connection of the tables' owner."""
     with psycopg.connect(database_url, autocommit=True, row_factory=dict_row) as conn:
         conn.execute(SETUP)
         yield conn

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -24,8 +24,14 @@ Conn = psycopg.Connection[dict[str, Any]]
 
 
 @pytest.fixture
-def conn(database_url: str, server: Any) -> Iterator[Conn]:
-    """A connection of the tables' owner, with a server about, whose stamps and triggers are there too."""
+def database_url(new_database: Callable[..., str], started: str) -> str:
+    """A server was about, whose stamps and triggers are there too."""
+    return new_database(started)
+
+
+@pytest.fixture
+def conn(database_url: str) -> Iterator[Conn]:
+    """A connection of the tables' owner."""
     with psycopg.connect(database_url, autocommit=True, row_factory=dict_row) as conn:
         conn.execute(SETUP)  # type: ignore[arg-type]
         yield conn
