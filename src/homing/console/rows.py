@@ -199,6 +199,19 @@ async def list_rows(tenant: Tenant, caller: Caller, table: BoundTable, wanted: W
     return List(found, count, known)
 
 
+async def count_rows(tenant: Tenant, caller: Caller, table: BoundTable, filters: Sequence[Filter]) -> str:
+    """How many of the rows that the caller holds fit, up to COUNTED_MAX. Raises Problem("invalid_parameter")."""
+    async with tenant.database.transaction(actor=str(caller.user_id)) as conn:
+        await conn.execute(sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(f"{SECONDS}s")))
+        where = _Where()
+        if not await holds_all(conn, table, caller):
+            where.add(table.held_sql(), user=caller.user_id)
+        for number, each in enumerate(filters):
+            where.add(_condition(table.columns[each.column], each, f"v{number}"), **{f"v{number}": each.value})
+        found = await _count_up(conn, table, where.parts, where.params)
+    return f"{found:,}" if found <= COUNTED_MAX else f"{COUNTED_MAX:,}+"
+
+
 def _too_many() -> Problem:
     return Problem(
         "invalid_parameter", f"These filters look at too many rows for {SECONDS} seconds: add one on an indexed column."
@@ -290,12 +303,20 @@ async def _read_page(conn: Connection, table: BoundTable, known: Known, wanted: 
 async def _count(conn: Connection, table: BoundTable, where: _Where, known: Known) -> str:
     # Without the cursor, which is the last condition: all pages have one count.
     parts = [part for part in where.parts if "after_key" not in part.as_string(None)]
+    found = await _count_up(conn, table, parts, where.params)
+    return f"{found:,} rows" if found <= COUNTED_MAX else f"{COUNTED_MAX:,}+ rows of about {known.rows:,}"
+
+
+async def _count_up(
+    conn: Connection, table: BoundTable, parts: Sequence[sql.Composable], params: Mapping[str, Any]
+) -> int:
+    """How many rows fit all of ``parts``, up to one more than COUNTED_MAX."""
     query = sql.SQL("SELECT count(*) FROM (SELECT FROM {} AS t WHERE {} LIMIT {}) AS counted").format(
         table.qualified, sql.SQL(" AND ").join(parts), sql.Literal(COUNTED_MAX + 1)
     )
-    row = await (await conn.execute(query, where.params)).fetchone()
+    row = await (await conn.execute(query, params)).fetchone()
     assert row is not None
-    return f"{row[0]:,} rows" if row[0] <= COUNTED_MAX else f"{COUNTED_MAX:,}+ rows of about {known.rows:,}"
+    return int(row[0])
 
 
 def _about(rows: int) -> str:

@@ -15,6 +15,7 @@ import msgspec
 from homing.accounts.users import OWNER
 from homing.engine.caller import Caller
 from homing.postgres.database import Database
+from homing.postgres.lines import load_with
 from homing.postgres.sql import Connection, fetch_all, load
 from homing.protocol.errors import Problem
 from homing.telemetry.metrics import read_time, write_time
@@ -97,8 +98,10 @@ async def _find_devices(conn: Connection, caller: Caller, device_id: str | None)
     office = caller.role == OWNER
     if office and device_id is None:
         return None
-    asked = {"office": office, "user_id": caller.user_id, "device": device_id}
-    return [id_ for (id_,) in await fetch_all(conn, load("homing.telemetry", "find_devices"), asked)]
+    given = {"user_id": None if office else caller.user_id, "device": device_id}
+    asked = {name: value for name, value in given.items() if value is not None}
+    query = load_with("homing.telemetry", "find_devices", frozenset(asked))
+    return [id_ for (id_,) in await fetch_all(conn, query, asked)]
 
 
 def _bound(parameter: str, text: str | None) -> str | None:

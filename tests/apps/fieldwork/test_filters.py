@@ -129,6 +129,10 @@ def explain(conn: psycopg.Connection, query: filters.Query, *, after: bool) -> t
         ({"form": "form-3", "since": "2026-01-03T00:00:00Z"}, ["submissions_form"]),
         ({"bbox": "-65,-65,-64,-64"}, ["submissions_place"]),
         ({"bbox": "179.5,-1,-179.5,1"}, ["submissions_place"]),
+        # All of them are in the first, and every other one in the second: it is not read whole, to be sorted.
+        ({"bbox": "-180,-90,180,90"}, ["submissions_created"]),
+        ({"bbox": "0,-90,180,90"}, ["submissions_created"]),
+        ({"bbox": "0,-90,180,90", "form": "form-3"}, ["submissions_form"]),
     ],
 )
 def test_every_filter_reads_a_page_along_an_index(many, given, indexes, after) -> None:

@@ -90,12 +90,15 @@ async def list_contacts(
 ) -> Page[Partner]:
     """People the caller may see, by username; with ``person`` that one. Raises Problem("invalid_parameter")."""
     place = read_cursor(after, tuple[str])
-    given = {"user_type": user_type, "q": q, "person": person}
+    given = {"user_type": user_type, "person": person}
     filters = {name: value for name, value in given.items() if value is not None}
     params = {"user": user, "after": place[0] if place else "", "limit": limit + 1, **filters}
+    if q is not None:
+        params["q"] = q
     if "\x00" in str(params["after"]):
         raise Problem("invalid_parameter", "after is not a cursor of this list.")
-    rows = await fetch_all(conn, load_with(PACKAGE, "list_contacts", frozenset(filters)), params)
+    query = load_with(PACKAGE, "list_contacts" if q is None else "search_contacts", frozenset(filters))
+    rows = await fetch_all(conn, query, params)
     names = Partner.__struct_fields__
     people = [Partner(**dict(zip(names, row, strict=True))) for row in rows]
     return page_of(people, limit=limit, place=lambda person: (person.username.lower(),))

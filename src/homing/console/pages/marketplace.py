@@ -11,7 +11,7 @@ from litestar.params import QueryParameter
 
 from homing.apps.marketplace.days import read_days
 from homing.console.apps import needed
-from homing.console.rows import Wanted, find_table, list_rows, name_references, read_filters, title_of
+from homing.console.rows import Wanted, count_rows, find_table, list_rows, name_references, read_filters, title_of
 from homing.console.shell import Asked, Html, render
 from homing.engine.caller import Caller
 from homing.notify.inbox import Rate
@@ -119,10 +119,9 @@ async def _count(tenant: Tenant, caller: Caller, kind: str, which: str) -> str:
     """How many rows fit, up to a bound; a dash where finding that out takes longer than a list may."""
     table = find_table(tenant, kind)
     try:
-        found = await list_rows(tenant, caller, table, Wanted(read_filters(table, [which]), limit=1))
+        return await count_rows(tenant, caller, table, read_filters(table, [which]))
     except Problem:
         return "–"
-    return found.count.removesuffix(" rows").removesuffix(" row")
 
 
 def _totals(rates: Sequence[Rate]) -> dict[str, int]:

@@ -4,7 +4,7 @@
 -- asked after all. A submission is where it says, or where a photo of it was taken. A box that crosses the date line is
 -- two: to the "edge" of the map, and "beyond" it, which is NULL for others.
 WITH few AS MATERIALIZED (
-    SELECT count(*) < 2000 AS said FROM (
+    SELECT count(*) < 1000 AS said FROM (
         SELECT FROM fieldwork.submissions s WHERE fieldwork.gps_within(s.place, %(west)s::float8, %(south)s::float8, %(edge)s::float8, %(north)s::float8)
         UNION ALL
         SELECT FROM fieldwork.submission_media m WHERE fieldwork.gps_within(m.gps, %(west)s::float8, %(south)s::float8, %(edge)s::float8, %(north)s::float8)
@@ -12,7 +12,7 @@ WITH few AS MATERIALIZED (
         SELECT FROM fieldwork.submissions s WHERE fieldwork.gps_within(s.place, -180, %(south)s::float8, %(beyond)s::float8, %(north)s::float8)
         UNION ALL
         SELECT FROM fieldwork.submission_media m WHERE fieldwork.gps_within(m.gps, -180, %(south)s::float8, %(beyond)s::float8, %(north)s::float8)
-        LIMIT 2000) there
+        LIMIT 1000) there
 ), walked AS MATERIALIZED (
     SELECT s.created_at, s.id, s.place FROM fieldwork.submissions s
     WHERE NOT (SELECT f.said FROM few f)

@@ -8,6 +8,5 @@ WHERE lower(u.username) > %(after)s
        OR EXISTS (SELECT FROM messaging.conversations p WHERE p.user_id = %(user)s AND p.partner_id = c.id))
   AND c.user_type = %(user_type)s  -- when user_type
   AND c.id = %(person)s  -- when person
-  AND position(lower(%(q)s) IN lower(c.username || ' ' || c.name)) > 0  -- when q
 ORDER BY lower(u.username)
 LIMIT %(limit)s

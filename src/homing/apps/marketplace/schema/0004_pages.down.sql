@@ -1,0 +1,1 @@
+DROP INDEX marketplace.proposals_of_status;
