@@ -34,7 +34,8 @@ FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid
 WHERE d.datname = current_database() AND s.query !~* %(aside)s
 """
 ASIDE = (
-    r"^\s*(begin|commit|rollback|set|select set_config|savepoint|release)\y|pg_stat_statements|procrastinate|live_nodes"
+    r"^\s*(begin|commit|rollback|set|select set_config|savepoint|release)\y"
+    r"|pg_stat_statements|procrastinate_[a-z_]+_v[0-9]|live_nodes"
 )
 """What frames statements, and what the node asks by itself."""
 

@@ -193,7 +193,7 @@ def _office(browser: Browser) -> Iterator[tuple[str, str]]:
     yield "audit log", "/console/audit"
     yield "audit log, twenty pages on", browser.next_of("/console/audit", 20)
     yield "audit log, of one person", _asked("audit", actor=_key("0001", 778))
-    yield "audit log, of somebody who changed nothing", _asked("audit", actor=str(OWNER))
+    yield "audit log, of the owner", _asked("audit", actor=str(OWNER))
     yield "audit log, of a table", _asked("audit", table="fieldwork.submission")
     yield "audit log, of an empty table", _asked("audit", table="crm.customer")
     yield "audit log, removals", _asked("audit", action="delete")

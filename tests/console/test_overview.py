@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 import httpx
 
+from homing.console.figures import Figures, Series
+from homing.console.pages.overview import needs_of
 from homing.settings import Settings
 from tests.console.desk import entered, office
 from tests.fixtures.accounts import PASSWORD, create_user
@@ -56,6 +58,29 @@ def test_the_figures_are_the_databases(
         "wim phone-1 1 completed",
     ):
         assert part in said, said
+
+
+def test_whatever_waits_there_is_a_page_of_it(server: Server) -> None:
+    figures = Figures(
+        devices={"suspended": 1},
+        seen_today=0,
+        seen_last=0,
+        versions=[],
+        lag_middle=None,
+        lag_most=None,
+        conflicts=1,
+        oldest_conflict=None,
+        quarantined=1,
+        held=1,
+        dead_jobs=1,
+        connected=0,
+        bytes=0,
+        series=Series(times=[0], batches=[1], failed=[1], items=[1], conflicts=[1]),
+    )
+    with entered(server) as web:
+        found = {need.href: web.get(need.href.removeprefix("/console")).status_code for need in needs_of(figures)}
+    assert found == dict.fromkeys(found, 200)
+    assert len(found) == 6
 
 
 def text_of(page: str) -> str:

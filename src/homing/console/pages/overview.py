@@ -56,7 +56,7 @@ async def _values(node: Node, tenant: Tenant) -> dict[str, Any]:
     largest = sorted(sizes, key=lambda row: -row[2])[:TABLES_SHOWN]
     return {
         "figures": figures,
-        "needs": _needs(figures),
+        "needs": needs_of(figures),
         "latest": latest,
         "largest": [
             (title_of(names[name]), names[name].declared.full_type, rows, size) for name, rows, size in largest
@@ -69,7 +69,8 @@ async def _values(node: Node, tenant: Tenant) -> dict[str, Any]:
     }
 
 
-def _needs(figures: Figures) -> list[Need]:
+def needs_of(figures: Figures) -> list[Need]:
+    """What waits for a person, by the figures."""
     found = [
         (
             figures.conflicts,

@@ -5,6 +5,7 @@ SELECT h.table_id, h.row_id, h.version, h.action::text AS action, h.changes::tex
        d.device_id AS device, h.at, h.xid::text AS xid
 FROM (SELECT c.table_id, c.row_id, c.version, c.action, c.changes, c.actor, c.device_id, c.at, c.xid FROM homing.history c
       WHERE c.at >= %(since)s::timestamptz AND c.at < %(until)s::timestamptz
+        AND EXISTS (SELECT FROM homing.history k WHERE k.table_id = %(table_id)s::int)  -- when table_id
         AND c.table_id = %(table_id)s::int  -- when table_id
         AND c.action = 'create'  -- when create
         AND c.action = 'update'  -- when update
