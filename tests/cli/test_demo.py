@@ -20,6 +20,7 @@ from homing.cli._demo.proof import SCOPES, prove
 from homing.cli._demo.season import Outcome
 from homing.client import Client, Replica
 from tests.fixtures.accounts import create_user
+from tests.fixtures.cluster import folder_in_memory
 
 
 @pytest.fixture
@@ -127,9 +128,12 @@ def test_a_season_ends_with_every_replica_equal_to_its_scope(capsys) -> None:
 
 
 def test_the_demo_starts_stops_and_keeps_its_data(tmp_path) -> None:
-    data = tmp_path / "demo"
     seen = []
     with ExitStack() as stack:
+        # Not pytest's folder: that is closed to PostgreSQL's user again by the next pytest that starts beside this one.
+        folder = folder_in_memory("homing-demo-")
+        stack.callback(shutil.rmtree, folder)
+        data = folder / "demo"
         for _ in range(2):
             process = stack.enter_context(
                 subprocess.Popen(
