@@ -48,8 +48,8 @@ def test_the_figures_are_the_databases(
     with entered(servers(settings)) as web:
         said = text_of(web.get("/overview").text)
     for part in (
-        "1 Quarantined items Refused, not lost",
-        "1 Suspended devices They exchange nothing",
+        "1 Quarantined item Refused, not lost",
+        "1 Suspended device They exchange nothing",
         "Devices 2 1 active",
         "Seen today 1 100 % of the active",
         "Batches, last day 1 1 items",

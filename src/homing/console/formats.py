@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
+from markupsafe import Markup, escape
 
 from homing.engine.values import read_row
 
@@ -60,6 +61,11 @@ def size(count: float) -> str:
 def number(value: float) -> str:
     """With thin thousands: 12 345."""
     return f"{value:,}".replace(",", "\u202f")
+
+
+def breaks(name: str) -> Markup:
+    """A long name that a narrow column may break between its words: after a dot or an underscore."""
+    return Markup("<wbr>").join(escape(part) for part in re.split(r"(?<=[._])", name))
 
 
 def figure(value: float) -> str:
@@ -142,6 +148,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "span": span,
     "size": size,
     "number": number,
+    "breaks": breaks,
     "figure": figure,
     "instant": instant,
     "day": day,

@@ -74,17 +74,31 @@ def needs_of(figures: Figures) -> list[Need]:
     found = [
         (
             figures.conflicts,
-            "Conflicts to decide",
+            ("Conflict to decide", "Conflicts to decide"),
             "/console/conflicts",
             "git-merge",
             "warn",
             "Both sides changed it",
         ),
-        (figures.quarantined, "Quarantined items", "/console/quarantine", "triangle-alert", "bad", "Refused, not lost"),
-        (figures.held, "Batches held", "/console/batches?show=held", "package", "warn", "Sent by distrusted devices"),
+        (
+            figures.quarantined,
+            ("Quarantined item", "Quarantined items"),
+            "/console/quarantine",
+            "triangle-alert",
+            "bad",
+            "Refused, not lost",
+        ),
+        (
+            figures.held,
+            ("Batch held", "Batches held"),
+            "/console/batches?show=held",
+            "package",
+            "warn",
+            "Sent by distrusted devices",
+        ),
         (
             sum(figures.series.failed),
-            "Failed batches",
+            ("Failed batch", "Failed batches"),
             "/console/batches?show=failed",
             "package",
             "bad",
@@ -92,16 +106,25 @@ def needs_of(figures: Figures) -> list[Need]:
         ),
         (
             figures.devices.get("suspended", 0),
-            "Suspended devices",
+            ("Suspended device", "Suspended devices"),
             "/console/devices?status=suspended",
             "smartphone",
             "warn",
             "They exchange nothing",
         ),
-        (figures.dead_jobs, "Dead jobs", "/console/jobs?status=dead", "list-checks", "bad", "Gave up after all tries"),
+        (
+            figures.dead_jobs,
+            ("Dead job", "Dead jobs"),
+            "/console/jobs?status=dead",
+            "list-checks",
+            "bad",
+            "Gave up after all tries",
+        ),
     ]
     return [
-        Need(label, bounded(count), href, icon, tone, hint) for count, label, href, icon, tone, hint in found if count
+        Need(labels[count > 1], bounded(count), href, icon, tone, hint)
+        for count, labels, href, icon, tone, hint in found
+        if count
     ]
 
 

@@ -76,7 +76,7 @@
     box.plot = new uPlot({
       ...(daily ? { tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC") } : {}),
       width: Math.max(200, box.clientWidth), height: box.clientHeight || 180, legend: { show: false },
-      cursor: { y: false, points: { size: 6 } }, padding: [8, 4, 0, 0],
+      cursor: { y: false, points: { size: 6 } }, padding: [8, 16, 0, 0],
       scales: { y: { range: (_, low, high) => [Math.min(0, low), Math.max(1, high * 1.1)] } },
       axes: [{ ...axis, size: 28, grid: { show: false }, values: (_, ticks) => ticks.map(daily ? day : clock) }, { ...axis, size: 44, values: (_, ticks) => ticks.map((t) => (t >= 1000 ? `${t / 1000}k` : t) + (unit || "")) }],
       series: [{}, ...series.map(([label, , name]) => ({ label, stroke: tone(name), width: 1.75, fill: `${tone(name)}1f`, points: { show: false } }))],
