@@ -229,6 +229,8 @@
     all("[data-chart]", within).forEach(draw);
   };
   dress(document);
+  const here = one("#side nav [aria-current]"), nav = here?.closest("nav");
+  if (nav) nav.scrollTop = here.offsetTop + 2 * here.offsetHeight - nav.offsetTop - nav.clientHeight;
   watch();
   all("dialog[data-shown]").forEach((dialog) => open(dialog.id));
   showTheme();
