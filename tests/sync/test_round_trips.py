@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import parse_qs, quote, urlsplit
+from uuid import uuid4
 
 import httpx
 import psycopg
@@ -163,6 +164,20 @@ def test_a_push_of_fifty_asks_as_often_as_one_of_five(counted: tuple[Tap, Scene]
         seen.setdefault(count, set()).add(tap.round_trips - before)
     assert min(seen[5]) == min(seen[50])
     assert min(seen[5]) <= 10
+
+
+def test_a_create_that_brings_its_key_asks_no_more_often_than_one_that_does_not(counted: tuple[Tap, Scene]) -> None:
+    """Whether the key was a deleted row's is asked as the batch opens."""
+    tap, scene = counted
+    device = scene.person()
+    seen: dict[bool, set[int]] = {True: set(), False: set()}
+    for brings in (True, False) * 4:  # each statement is prepared in a round trip of its own at first
+        key = {"id": str(uuid4())} if brings else {}
+        before = tap.round_trips
+        (made,) = device.push(create("shelf", f"k-{next(scene.numbers)}", team_id=device.team, name="x", **key))
+        assert made["status"] == "ok"
+        seen[brings].add(tap.round_trips - before)
+    assert min(seen[True]) == min(seen[False])
 
 
 def test_a_page_of_a_pull_is_one_round_trip(counted: tuple[Tap, Scene]) -> None:

@@ -16,11 +16,12 @@ from uuid import UUID, uuid4
 import msgspec
 
 from homing.declare import Edit, Who
-from homing.engine import base, decide
+from homing.engine import base, decide, former
 from homing.engine import values as value_codec
 from homing.engine.base import Since, Standing, Wanted
 from homing.engine.caller import Claims
 from homing.engine.engine import Engine
+from homing.engine.former import Former
 from homing.engine.items import Verdict, Work, base_version, is_numbered, key_text, resolve
 from homing.engine.pull import read_token
 from homing.engine.tables import BoundTable
@@ -51,6 +52,8 @@ class Meeting:
     conflicts: list[dict[str, Any]] = field(default_factory=list)
     failed: set[tuple[str, str]] = field(default_factory=set)
     """Tables and keys of rows whose create failed in this batch."""
+    former: Mapping[int, Former] = field(default_factory=dict)
+    """By table, what the opening found out."""
     tables: tuple[BoundTable, ...] = ()
     """The tables of the batch, referenced ones first."""
 
@@ -263,15 +266,13 @@ async def _lock(conn: Connection, meeting: Meeting, works: Sequence[Work], *, ca
 
 
 async def _find_former(conn: Connection, meeting: Meeting, works: Sequence[Work]) -> None:
-    """Creates whose key was a row's that is deleted: a key means one row for ever, or an edit of the former one would
-    pass for an edit of the new. Of rows that the caller may not have seen nothing is told."""
+    """Creates whose key was a row's that is deleted. Of rows that the caller may not have seen nothing is told."""
     for table in meeting.tables:
         chosen = {w.row_id: w for w in _open(works) if w.table is table and w.chosen and w.row_id is not None}
         if not chosen:
             continue
-        params = {"ids": sorted(chosen), "user": meeting.claims.user_id}
-        cursor = await meeting.engine.readers.former(table).run(conn, params)
-        for (row_id,) in await cursor.fetchall():
+        user = meeting.claims.user_id
+        for row_id in await former.find(meeting.engine, conn, table, chosen.keys(), user=user, known=meeting.former):
             meeting.standings[table.id, row_id] = Standing(None, 0, 0, 0, left=True)
             if chosen[row_id].plain:
                 chosen[row_id].plain = False

@@ -32,6 +32,7 @@ from homing.engine import careful, fast, record, status
 from homing.engine.again import give_twins, part_twins, recall
 from homing.engine.caller import Claims
 from homing.engine.engine import Engine
+from homing.engine.former import Former, ask_early
 from homing.engine.items import Work, correct_times, read_all, references
 from homing.engine.meet import Meeting, meet
 from homing.engine.pull import format_time, read_token
@@ -178,7 +179,9 @@ async def _attempt(
 ) -> PushAnswer:
     """One try at the whole batch. Leaving the block without COMMIT rolls everything back."""
     works = read_all(request.items, engine.bound.by_resource_type, engine.limits, now=batch.now)
-    opened, claimed, judged = await _open(conn, claims, batch, request, works, in_session=in_session)
+    opened, claimed, judged, former = await _open(
+        engine, conn, claims, batch, request, works, carefully=carefully, in_session=in_session
+    )
     if opened is None:
         await conn.execute("ROLLBACK")
         await _explain_refusal(conn, claims)
@@ -200,6 +203,7 @@ async def _attempt(
     correct_times(works, opened.offset, batch.now)
     held = opened.trust < engine.trust_threshold
     meeting = Meeting(engine, claims, batch.id, opened.device_id, batch.now, batch.base_token, atomic=request.atomic)
+    meeting.former = former
     known = await recall(conn, works, judged)
     groups: list[Group] = []
     fresh, twins = part_twins(works)
@@ -236,9 +240,18 @@ async def _attempt(
 
 
 async def _open(
-    conn: Connection, claims: Claims, batch: Batch, request: PushRequest, works: Sequence[Work], *, in_session: bool
-) -> tuple[Opened | None, bool, list[tuple[object, ...]]]:
-    """Step 1, one round trip: the caller, whether the claim is ours, and what is known of the batch's temp ids."""
+    engine: Engine,
+    conn: Connection,
+    claims: Claims,
+    batch: Batch,
+    request: PushRequest,
+    works: Sequence[Work],
+    *,
+    carefully: bool,
+    in_session: bool,
+) -> tuple[Opened | None, bool, list[tuple[object, ...]], dict[int, Former]]:
+    """Step 1, one round trip: the caller, whether the claim is ours, what is known of the batch's temp ids, and of the
+    keys its creates bring."""
     who = {
         "user": claims.user_id,
         "role": claims.role,
@@ -266,10 +279,13 @@ async def _open(
         await conn.execute("BEGIN")
         caller = await conn.execute(load(__package__, opening), who)
         claimed = await conn.execute(load(__package__, "claim_batch"), claim)
+        # Whether carefully made creates are of former rows is asked when their rows are locked.
+        asked = [] if carefully else await ask_early(engine, conn, works, user=claims.user_id)
     row = await caller.fetchone()
     opened = None if row is None else Opened(row[0], row[1], timedelta(seconds=row[2] or 0))
     rows = await claimed.fetchall()
-    return opened, rows[0][0] is not None, [row[1:] for row in rows if row[1] is not None]
+    former = {each.table.id: await each.answer() for each in asked}
+    return opened, rows[0][0] is not None, [row[1:] for row in rows if row[1] is not None], former
 
 
 async def _explain_refusal(conn: Connection, claims: Claims) -> None:

@@ -1,0 +1,82 @@
+"""Keys of rows that are deleted: a key means one row for ever, or an edit of the former one would pass for an edit of
+the new. So creates that bring their keys are asked about in the history.
+
+A batch of nothing but creates asks as it opens, in the same round trip. With updates or deletes in it, rows are locked
+first, which may take until somebody else's delete is through; then it is asked after that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from uuid import UUID
+
+from psycopg import AsyncCursor
+from psycopg.rows import TupleRow
+
+from homing.engine.engine import Engine
+from homing.engine.items import Work, canonical_key
+from homing.engine.tables import BoundTable
+from homing.postgres.sql import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Former:
+    """Of one table: keys that were asked about, and those of them that were rows which are deleted now, and which the
+    caller may have seen."""
+
+    asked: AbstractSet[str]
+    gone: AbstractSet[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question in a pipeline. Its ``answer`` can be had after the pipeline."""
+
+    table: BoundTable
+    keys: AbstractSet[str]
+    cursor: AsyncCursor[TupleRow]
+
+    async def answer(self) -> Former:
+        return Former(self.keys, {row_id for (row_id,) in await self.cursor.fetchall()})
+
+
+async def ask(engine: Engine, conn: Connection, table: BoundTable, keys: AbstractSet[str], *, user: UUID) -> Asked:
+    params = {"ids": sorted(keys), "user": user}
+    return Asked(table, keys, await engine.readers.former(table).run(conn, params))
+
+
+async def ask_early(engine: Engine, conn: Connection, works: Sequence[Work], *, user: UUID) -> list[Asked]:
+    """Ask about the keys that a batch of nothing but creates brings, as far as can be told before its caller is
+    confirmed."""
+    tables: dict[int, BoundTable] = {}
+    keys: dict[int, set[str]] = {}
+    for work in works:
+        if work.verdict is not None:
+            continue
+        if work.item is None or work.table is None or work.item.action != "create":
+            return []
+        key = None
+        if work.given_id is not None and work.given_id != work.temp_id:
+            key = canonical_key(work.table, work.given_id)
+        if key is not None:
+            tables[work.table.id] = work.table
+            keys.setdefault(work.table.id, set()).add(key)
+    return [await ask(engine, conn, table, keys[n], user=user) for n, table in tables.items()]
+
+
+async def find(
+    engine: Engine,
+    conn: Connection,
+    table: BoundTable,
+    keys: AbstractSet[str],
+    *,
+    user: UUID,
+    known: Mapping[int, Former],
+) -> list[str]:
+    """Which of ``keys`` were rows that are deleted now; asked only where the opening did not."""
+    found = known.get(table.id)
+    if found is None or not keys <= found.asked:
+        found = await (await ask(engine, conn, table, keys, user=user)).answer()
+    return sorted(keys & found.gone)
