@@ -42,6 +42,7 @@ def settings(module_settings: Settings) -> Settings:
 def server(settings: Settings, clock: Clock) -> Iterator[Server]:
     def prepare(tenant: Tenant) -> None:
         tenant.clock = clock
+        tenant.keys_seconds = 0  # made-up tokens of other tests must not keep it from reading the keys again
 
     with serving(settings, prepare) as running:
         yield running

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import import_module
+from math import inf
 from time import monotonic
 from types import ModuleType
 
@@ -89,7 +90,8 @@ class Tenant:
         self.rows = Rows(quotas.rows, self.tables)
         room = None if quotas.rows is None else self.rows.keep  # who has no quota does not even count
         self.engine = replace(engine, room=room, renew_keys=self.renew_keys)
-        self._keys_read = monotonic()
+        self.keys_seconds = KEYS_SECONDS
+        self._keys_read = -inf
         self.leaving = asyncio.Event()
         """Set when the node lets go of the tenant: what stays connected to it must say goodbye now."""
         self.live = Live(self.engine, presence_seconds=settings.presence_grace_seconds, leaving=self.leaving)
@@ -98,7 +100,7 @@ class Tenant:
     async def renew_keys(self) -> bool:
         """Read the signing keys again, every few seconds at most, for a token that names one that is not known;
         whether they changed. Raises Problem("unavailable")."""
-        if monotonic() - self._keys_read < KEYS_SECONDS:
+        if monotonic() - self._keys_read < self.keys_seconds:
             return False
         self._keys_read = monotonic()
         return await renew(self.engine.owner, self.keys)
