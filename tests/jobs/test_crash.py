@@ -88,8 +88,10 @@ async def test_a_job_that_kills_its_workers_dies(start: Callable[[], "subprocess
     assert said(worker) == "wrote b"
     async with db.connection() as conn:
         jobs = "SELECT id, status::text, attempts FROM procrastinate.procrastinate_jobs"
-        while len(found := await (await conn.execute(jobs)).fetchall()) > 1:
-            pass  # what is done is deleted in a transaction of its own
+        # What is done is deleted in a transaction of its own, and the other is found out about beside it.
+        found = await (await conn.execute(jobs)).fetchall()
+        while len(found) > 1 or found[0][1] == "doing":
+            found = await (await conn.execute(jobs)).fetchall()
         assert found == [(job, "failed", 3)]
         found = await conn.execute("SELECT job_id, attempt, error FROM homing.job_failures")
         ((job_id, attempt, error),) = await found.fetchall()
