@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from datetime import datetime
 from itertools import count
 from pathlib import Path
 from threading import Event
@@ -238,6 +239,10 @@ def test_who_listens_hears_of_what_is_written_afterwards(bench: Bench, postgres:
             raise psycopg.OperationalError("nobody listens yet")
         return int(found[0][0])
 
+    def has_beaten(since: datetime) -> None:
+        if not scene.rows("SELECT FROM homing.live_nodes WHERE seen_at > %s", since):
+            raise psycopg.OperationalError("no node has said yet that it is alive again")
+
     def push(title: str) -> str:
         with bench.node.client() as http:
             pusher = Pusher(scene.signed_in(reader), http)
@@ -250,9 +255,11 @@ def test_who_listens_hears_of_what_is_written_afterwards(bench: Bench, postgres:
         hear_of(reader, live, push(f"before {how}"))
         scene.server.tenant.live.poll_seconds = 30  # so that only a hint can bring it in time
         before = when(listener)
+        ((struck,),) = when(lambda: scene.rows("SELECT now()"))
         bench.blows[how](before)
         bench.mend()
         assert when(listener) != before
+        when(lambda: has_beaten(struck))  # a hint is given only where another node is known to be alive
         hear_of(reader, live, push(f"after {how}"))
 
 

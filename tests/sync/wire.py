@@ -77,9 +77,10 @@ class Wire:
 
     def wait(self) -> None:
         """Until PostgreSQL has ended with every connection: for when the server is dead."""
-        for thread in self._threads:
+        with self._lock:
+            threads, self._threads = self._threads, []
+        for thread in threads:
             thread.join()
-        self._threads.clear()
 
     def _accept(self) -> None:
         while True:
@@ -96,9 +97,10 @@ class Wire:
                 continue
             connection = _Connection(self, server, database)
             started = [Thread(target=connection.say, daemon=True), Thread(target=connection.hear, daemon=True)]
-            self._threads = [thread for thread in self._threads if thread.is_alive()] + started
-            for thread in started:
-                thread.start()
+            with self._lock:
+                for thread in started:
+                    thread.start()
+                self._threads = [thread for thread in self._threads if thread.is_alive()] + started
 
     def passes(self, connection: _Connection, side: Side, kind: bytes, message: bytes) -> bool:
         """Whether a message goes on; and what is to happen at this place happens."""

@@ -314,6 +314,7 @@ class Live:
         polled = beaten = 0.0
         last_seen = monotonic()
         self._forget_rounds()
+        self.attendance.begin()
         try:
             while True:
                 with suppress(TimeoutError):

@@ -55,6 +55,10 @@ class Attendance:
         if user in self._here or user in self._coming:
             self._leaving[user] = monotonic() + self._grace_seconds
 
+    def begin(self) -> None:
+        """The connection is a new one. What was said last may have gone with the old one: a sign of life is due."""
+        self._beaten = float("-inf")
+
     async def settle(self, conn: Connection) -> bool:
         """Say what is due; whether anything was said."""
         now = monotonic()
