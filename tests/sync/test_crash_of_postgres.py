@@ -251,7 +251,7 @@ def test_who_listens_hears_of_what_is_written_afterwards(bench: Bench, postgres:
     scene.server.tenant.live.poll_seconds = POLL_SECONDS
     with listening(reader) as live:
         live.current()
-        # From here on the pushing node knows that another one has listeners.
+        know_of_each_other(scene, push)
         hear_of(reader, live, push(f"before {how}"))
         scene.server.tenant.live.poll_seconds = 30  # so that only a hint can bring it in time
         before = when(listener)
@@ -261,6 +261,17 @@ def test_who_listens_hears_of_what_is_written_afterwards(bench: Bench, postgres:
         assert when(listener) != before
         when(lambda: has_beaten(struck))  # a hint is given only where another node is known to be alive
         hear_of(reader, live, push(f"after {how}"))
+
+
+def know_of_each_other(scene: Scene, push: Callable[[str], str]) -> None:
+    """Push until the pushing node gives hints: it looks now and then whether another one has listeners."""
+    assert scene.server.node.settings.database_url is not None
+    with psycopg.connect(scene.server.node.settings.database_url, autocommit=True) as ear:
+        ear.execute("LISTEN homing_live")
+        until = monotonic() + SECONDS
+        while not list(ear.notifies(timeout=0.2, stop_after=1)):
+            assert monotonic() < until
+            push("does anybody listen")
 
 
 def hear_of(reader: Caller, live: Listener, row: str) -> None:
