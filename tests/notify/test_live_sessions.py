@@ -40,6 +40,5 @@ def test_sessions_come_and_go_with_their_connections(
                 say(each, type="subscribe", token=worker.tokens["access_token"])
             until_connected(conn, [desk, device])
             again.close()
-            say(phone, type="ping")
             until_connected(conn, [desk, device])
         until_connected(conn, [desk])
