@@ -18,6 +18,7 @@ from psycopg.pq import Trace
 
 from homing.engine.caller import Caller, Claims
 from homing.engine.conflicts import settle
+from homing.engine.replay import replay
 from homing.postgres.database import Database
 from homing.protocol.errors import Problem
 from homing.protocol.messages import ResolveRequest
@@ -518,31 +519,67 @@ async def test_what_the_device_did_first_and_then_others_is_no_news_to_it(world:
         assert (payload["quantity"], payload["tags"]) == (30, ["theirs"])
 
 
-async def test_what_counts_counts_once_whoever_wins_a_conflict(world: World) -> None:
-    """An edit counts and is in conflict for its title. The device, which does not know, counts on; then others count;
-    then the office decides. What it decides about is the title, and what came with it."""
+@pytest.mark.parametrize("known", ["in one batch", "on its way", "known"])
+@pytest.mark.parametrize(("resolution", "title"), [("accept_client", "mine"), ("accept_server", "theirs")])
+async def test_what_counts_counts_once_whoever_wins_a_conflict(
+    world: World, known: str, resolution: str, title: str
+) -> None:
+    """An edit counts 5 and is in conflict for its title. The device counts 2 more: from 5 while it does not know of the
+    conflict, and else from nothing, for then it shows what the server has. Others count; then the office decides."""
     place = await furnish(world)
     other, office = await world.person("WORKER", place.own), await world.person("OWNER", device=False)
-    for same_batch in (True, False):
-        for resolution, counted, tags in (
-            ("accept_client", 7 + 30 + 100, {"theirs", "a", "b"}),
-            ("accept_server", 2 + 30 + 100, {"theirs", "b"}),
-        ):
-            row = (await world.push(place.device, item(place.own)))[0]["server_id"]
-            await world.push(other, update("item", row, 1, title="theirs", quantity=30, tags=["theirs"]))
-            edits = [
-                update("item", row, 1, title="mine", quantity=5, tags=["a"]),
-                update("item", row, 1, quantity=7, tags=["a", "b"]),
-            ]
-            batches = [edits] if same_batch else [[edit] for edit in edits]
-            results = [result for batch in batches for result in await world.push(place.device, *batch)]
-            assert [result["status"] for result in results] == ["conflict", "ok"]
-            await world.push(other, update("item", row, 3, quantity=130 + 2))
-            caller = Caller(office.user_id, "OWNER", "default", "web", office.session_id, None, None)
-            await settle(world.engine, caller, UUID(results[0]["conflict_id"]), ResolveRequest(resolution=resolution))
-            payload = (await world.sync(other)).payloads("item")[row]
-            assert (payload["quantity"], set(payload["tags"])) == (counted, tags)
-            assert payload["title"] == ("mine" if resolution == "accept_client" else "theirs")
+    row = (await world.push(place.device, item(place.own)))[0]["server_id"]
+    await world.push(other, update("item", row, 1, title="theirs", quantity=30, tags=["theirs"]))
+    one = update("item", row, 1, title="mine", quantity=5, tags=["a"])
+    more = {"quantity": 2, "tags": ["b"]} if known == "known" else {"quantity": 7, "tags": ["a", "b"]}
+    two = update("item", row, 1, **more) | ({} if known == "known" else {"edited_at": "2026-01-01T00:00:00Z"})
+    batches = [[one, two]] if known == "in one batch" else [[one], [two]]
+    results = [result for batch in batches for result in await world.push(place.device, *batch)]
+    assert [result["status"] for result in results] == ["conflict", "ok"]
+    assert (await world.sync(other)).payloads("item")[row]["quantity"] == 32
+    await world.push(other, update("item", row, 3, quantity=132))
+    caller = Caller(office.user_id, "OWNER", "default", "web", office.session_id, None, None)
+    await settle(world.engine, caller, UUID(results[0]["conflict_id"]), ResolveRequest(resolution=resolution))
+    payload = (await world.sync(other)).payloads("item")[row]
+    won = resolution == "accept_client"
+    counted = 30 + 2 + 100 + (5 if won else 0)
+    assert (payload["title"], payload["quantity"]) == (title, counted)
+    assert set(payload["tags"]) == {"theirs", "b"} | ({"a"} if won else set())
+
+
+@pytest.mark.parametrize("cut", [False, True])
+async def test_a_conflict_counts_from_what_its_device_had(world: World, cut: bool) -> None:
+    """An edit counts 5; the next says 7, and is in conflict for its title: 2 are new when the office accepts it."""
+    place = await furnish(world)
+    other, office = await world.person("WORKER", place.own), await world.person("OWNER", device=False)
+    row = (await world.push(place.device, item(place.own)))[0]["server_id"]
+    await world.push(other, update("item", row, 1, title="theirs", quantity=30))
+    edits = [update("item", row, 1, quantity=5), update("item", row, 1, title="mine", quantity=7)]
+    batches = [[edit] for edit in edits] if cut else [edits]
+    results = [result for batch in batches for result in await world.push(place.device, *batch)]
+    assert [result["status"] for result in results] == ["ok", "conflict"]
+    caller = Caller(office.user_id, "OWNER", "default", "web", office.session_id, None, None)
+    await settle(world.engine, caller, UUID(results[1]["conflict_id"]), ResolveRequest(resolution="accept_client"))
+    payload = (await world.sync(other)).payloads("item")[row]
+    assert (payload["title"], payload["quantity"]) == ("mine", 37)
+
+
+async def test_what_is_replayed_counts_from_what_its_device_had_then(world: World) -> None:
+    """5, then a refused 6, then 9 in later batches; then the office repairs the refused one: it adds 1, as it said."""
+    place = await furnish(world)
+    other, office = await world.person("WORKER", place.own), await world.person("OWNER", device=False)
+    row = (await world.push(place.device, item(place.own)))[0]["server_id"]
+    await world.push(other, update("item", row, 1, quantity=30))
+    statuses = []
+    for values in ({"quantity": 5}, {"quantity": 6, "title": "refused by check"}, {"quantity": 9}):
+        statuses += [r["status"] for r in await world.push(place.device, update("item", row, 1, **values))]
+    assert statuses == ["ok", "error", "ok"]
+    before = (await world.sync(other)).payloads("item")[row]["quantity"]
+    ((batch, refused),) = await world.execute("SELECT batch_id, id FROM homing.sync_items WHERE status = 'error'")
+    caller = Caller(office.user_id, "OWNER", "default", "web", office.session_id, None, None)
+    (result,) = await replay(world.engine, caller, batch, item=refused, payload={"id": row, "quantity": 6})
+    assert (result.status, result.merged) == ("ok", True)
+    assert (before, (await world.sync(other)).payloads("item")[row]["quantity"]) == (39, 40)
 
 
 async def test_agreeing_with_others_is_not_having_seen_them(world: World) -> None:

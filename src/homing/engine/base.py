@@ -61,10 +61,15 @@ class Entry(msgspec.Struct):
 @dataclass(frozen=True, slots=True)
 class Since:
     """What happened to a row since a base, and the row as the device had it before this batch (wire values): as it was
-    then, with the device's own edits since, as it sent them."""
+    then, with the device's own edits since, as it sent them.
+
+    ``lost``: of those that got a conflict, when, and their fields that stand for a difference. An edit made before that
+    goes on from them; a device that knows of the conflict no longer shows them.
+    """
 
     base: dict[str, Any]
     entries: tuple[Entry, ...]
+    lost: tuple[tuple[datetime, dict[str, Any]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +82,7 @@ class Wanted:
 
 
 _entries = msgspec.json.Decoder(list[Entry])
-_sent = msgspec.json.Decoder(list[tuple[int, bool, dict[str, msgspec.Raw]]])
+_sent = msgspec.json.Decoder(list[tuple[int, datetime | None, dict[str, msgspec.Raw]]])
 
 
 class Readers:
@@ -153,8 +158,8 @@ class Readers:
 
     def history(self, table: BoundTable) -> Statement:
         """What happened to each wanted row since its base: n, the base row's payload, the entries, the payload with
-        what ``device`` wrote since (or None), and what it sent that the history does not
-        have so: [[version, whether it is a conflict, payload], ...]."""
+        what ``device`` wrote since (or None), and what it sent that the history does not have so: [[version, when it
+        got a conflict or null, payload], ...]."""
         if table.id not in self._history:
             self._history[table.id] = Statement(
                 sql.SQL(_HISTORY).format(
@@ -206,7 +211,8 @@ SELECT w.n, {payload}::text,
             ORDER BY e.version), '[]')::text FROM entries e WHERE e.n = w.n),
        CASE WHEN o.wrote IS NOT NULL THEN {own}::text END,
        -- Of an edit that was merged, the history has what became of it, which is not what the device has.
-       (SELECT json_agg(json_build_array(i.server_version, i.status = 'conflict', i.payload)
+       (SELECT json_agg(json_build_array(i.server_version, CASE WHEN i.status = 'conflict' THEN i.created_at END,
+                                         i.payload)
                         ORDER BY i.server_version, i.created_at, i.position)::text
         FROM homing.sync_items i
         WHERE i.row_id = w.row_id AND i.device_id = %(device)s::uuid AND i.action = 'update'
@@ -253,8 +259,16 @@ def since(rows: Sequence[Any], wanted: Sequence[Wanted], table: BoundTable) -> d
             if entry.own:
                 for name in wrote.keys() & (entry.fields or ()):  # a hidden column is on no device
                     base[name], last[name] = wrote[name], entry.version
-        for version, lost, sent in () if sent_text is None else _sent.decode(sent_text):
-            values = readable(table, added(table.declared.merge, sent) if lost else sent)
-            base |= {name: value for name, value in values.items() if version >= last.get(name, 0)}
-        found[wanted[n]] = Since(base, entries)
+        lost: list[tuple[datetime, dict[str, Any]]] = []
+        for version, answered, sent in () if sent_text is None else _sent.decode(sent_text):
+            values = readable(table, sent if answered is None else added(table.declared.merge, sent))
+            values = {name: value for name, value in values.items() if version >= last.get(name, 0)}
+            for _, earlier in lost:
+                for name in values.keys() & earlier.keys():
+                    del earlier[name]
+            if answered is None:
+                base |= values
+            else:
+                lost.append((answered, values))
+        found[wanted[n]] = Since(base, entries, tuple(lost))
     return found

@@ -174,6 +174,9 @@ def _decide_change(
         found = history.get(need) if need is not None else None
         base = server if found is None else found.base
         if found is not None and need is not None:
+            for answered, values in found.lost:
+                if work.edited_at is not None and work.edited_at <= answered:
+                    own = {**values, **own}
             for entry in found.entries:
                 if entry.device is None or entry.device != device:
                     others = True
@@ -188,6 +191,8 @@ def _decide_change(
         elif need is not None:
             base, others = None, True
     assert work.edited_at is not None
+    if base is not None:
+        base = {**base, **own}
     if item.action == "delete":
         kind = table.declared.merge.default.kind
         if others and kind not in ("client_wins", "last_write_wins"):
@@ -201,7 +206,7 @@ def _decide_change(
     outcome = merge(
         table.columns,
         table.declared.merge,
-        base=None if base is None else {**base, **own},
+        base=base,
         server=server,
         client=edit.values,
         theirs=theirs,
