@@ -43,10 +43,17 @@ class Tally:
     replays: int = 0
     """Pages asked for again with an older token, as after a lost answer or from a backup."""
 
+    def has(self, least: dict[str, int]) -> bool:
+        return all(getattr(self, name) >= number for name, number in least.items())
+
     def at_least(self, **least: int) -> None:
         """The vacuity guard: what a run must have seen."""
-        seen = {name: getattr(self, name) for name in least}
-        assert all(seen[name] >= number for name, number in least.items()), f"too little happened: {self}"
+        assert self.has(least), f"too little happened: {self}"
+
+    def goes_on(self, transactions: int, least: dict[str, int]) -> bool:
+        """Whether writers go on: until this many transactions are done, and for up to nine times as many more while
+        less than ``least`` was seen. How often a device is complete depends on how busy the machine is."""
+        return self.transactions < transactions or (self.transactions < 10 * transactions and not self.has(least))
 
     def __iadd__(self, other: "Tally") -> "Tally":
         for field in fields(self):
