@@ -20,7 +20,11 @@ from tests.fixtures.cluster import Cluster, shipped_migrations
 
 SOURCE = Path(homing.__file__).parent
 FILES = sorted(path for path in SOURCE.rglob("queries/**/*.sql") if path.relative_to(SOURCE).parts[0] != "client")
-STATEMENTS = [path for path in FILES if not path.read_text(encoding="utf-8").startswith("-- template:")]
+STATEMENTS = [
+    path
+    for path in FILES
+    if not path.name.startswith("_") and not path.read_text(encoding="utf-8").startswith("-- template:")
+]
 PARAMETER = re.compile(r"%(?:%|\((\w+)\)[sbt])")
 SESSION_STATE = re.compile(
     r"\A(SET\s+(?!LOCAL)|LISTEN|CREATE\s+TEMP|DISCARD)|pg_(try_)?advisory_lock|set_config\([^()]*,\s*false\s*\)", re.I

@@ -2,10 +2,13 @@
 
 Parameters are written ``%(name)s`` and a literal percent sign ``%%``. Comment lines are dropped on the way in, because
 psycopg would look for parameters in them too: "5 % of the rows" in a comment would be an error when the query runs.
+Lines that several statements share are a file whose name begins with an underscore: ``-- include _filters`` stands for
+what is in ``_filters.sql`` beside it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -16,6 +19,8 @@ from psycopg.rows import TupleRow
 
 Connection: TypeAlias = AsyncConnection[TupleRow]
 
+_INCLUDE = re.compile(r"\s*-- include (?P<name>_\w+)")
+
 
 @cache
 def load(package: str, name: str) -> LiteralString:
@@ -25,7 +30,12 @@ def load(package: str, name: str) -> LiteralString:
     Raises FileNotFoundError when there is no such file.
     """
     text = files(package).joinpath("queries", f"{name}.sql").read_text(encoding="utf-8")
-    lines = [line for line in text.splitlines() if not line.lstrip().startswith("--")]
+    lines: list[LiteralString] = []
+    for line in text.splitlines():
+        if include := _INCLUDE.fullmatch(line):
+            lines.append(load(package, include["name"]))
+        elif not line.lstrip().startswith("--"):
+            lines.append(line)
     return "\n".join(lines).strip().rstrip(";")
 
 

@@ -1,4 +1,5 @@
-"""What ``homing demo`` has in the marketplace: two jobs of the office, and freelancers, one of whom is to be paid."""
+"""What ``homing demo`` has in the marketplace: two jobs of the office, and two freelancers: one was paid, in the
+sandbox, and one is to be paid."""
 
 from __future__ import annotations
 
@@ -20,22 +21,35 @@ def fill(desk: Desk, url: str) -> None:
             ("Translate the season's report", "Twelve pages, into plain English.", ["english"]),
         )
     ]
+    proposals = {}
     for login, skills in SKILLS.items():
         with at_desk(url, login) as field:
             field.call("PUT", "/marketplace/profile", {"name": login.title(), "skills": skills})
             terms = {"job_id": jobs[0], "amount_cents": AMOUNT_CENTS, "cover_letter": "I have counted before."}
-            made = field.call("POST", "/marketplace/proposals", terms)
-        if login == "ana":
-            mine = str(made["id"])
-    desk.call("POST", f"/marketplace/proposals/{mine}/status", {"status": "accepted"})
+            proposals[login] = field.call("POST", "/marketplace/proposals", terms)["id"]
+            if login == "ben":
+                terms = {"job_id": jobs[1], "amount_cents": AMOUNT_CENTS, "cover_letter": "English is what I speak."}
+                paid = field.call("POST", "/marketplace/proposals", terms)["id"]
+    for accepted in (proposals["ana"], paid):
+        desk.call("POST", f"/marketplace/proposals/{accepted}/status", {"status": "accepted"})
+    asked = {
+        "proposal_id": paid,
+        "amount": AMOUNT_CENTS,
+        "currency": "usd",
+        "platform": "web",
+        "deviceFingerprint": "d",
+    }
+    intent = desk.call("POST", "/payments/create-intent", asked)
+    desk.call("POST", "/payments/sandbox/confirm", {"client_secret": intent["client_secret"]})
 
 
 def to_pay(desk: Desk) -> str | None:
     """The proposal that is accepted and not paid yet; None where the marketplace is not served."""
     if not _is_served(desk):
         return None
-    found = desk.call("GET", "/marketplace/proposals", box="received", status="accepted")["items"]
-    return str(found[0]["id"])
+    accepted = desk.call("GET", "/marketplace/proposals", box="received", status="accepted")["items"]
+    paid = {payment["proposal_id"] for payment in desk.call("GET", "/payments")["items"]}
+    return next(str(each["id"]) for each in accepted if each["id"] not in paid)
 
 
 def _is_served(desk: Desk) -> bool:

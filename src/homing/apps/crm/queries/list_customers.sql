@@ -3,8 +3,6 @@
 SELECT c.updated_at::text, c.id
 FROM crm.customers c
 WHERE true
-  AND c.is_archived = false  -- when active
-  AND c.is_archived = true  -- when archived
-  AND (c.updated_at, c.id) < (%(after_at)s::timestamptz, %(after_id)s::uuid)  -- when after
+  -- include _customer_filters
 ORDER BY c.updated_at DESC, c.id DESC
 LIMIT %(limit)s

@@ -9,10 +9,9 @@
 WITH few AS MATERIALIZED (
     SELECT c.updated_at, c.id
     FROM crm.customers c
-    WHERE (to_tsvector('english', c.name || ' ' || COALESCE(c.address, '')) @@ plainto_tsquery('english', %(q)s::text) OR (lower(c.phone::text) ~>=~ lower(%(q)s::text) AND lower(c.phone::text) ~<~ (lower(%(q)s::text) || chr(1114111))))
-      AND c.is_archived = false  -- when active
-      AND c.is_archived = true  -- when archived
-      AND (c.updated_at, c.id) < (%(after_at)s::timestamptz, %(after_id)s::uuid)  -- when after
+    WHERE
+      -- include _customer_words
+      -- include _customer_filters
     LIMIT 1000
 ),
 latest AS MATERIALIZED (
@@ -21,13 +20,12 @@ latest AS MATERIALIZED (
         SELECT c.updated_at, c.id, c.name, c.address, c.phone
         FROM crm.customers c
         WHERE (SELECT count(*) FROM few) = 1000
-          AND c.is_archived = false  -- when active
-          AND c.is_archived = true  -- when archived
-          AND (c.updated_at, c.id) < (%(after_at)s::timestamptz, %(after_id)s::uuid)  -- when after
+          -- include _customer_filters
         ORDER BY c.updated_at DESC, c.id DESC
         LIMIT 1000
     ) c
-    WHERE (to_tsvector('english', c.name || ' ' || COALESCE(c.address, '')) @@ plainto_tsquery('english', %(q)s::text) OR (lower(c.phone::text) ~>=~ lower(%(q)s::text) AND lower(c.phone::text) ~<~ (lower(%(q)s::text) || chr(1114111))))
+    WHERE
+      -- include _customer_words
     ORDER BY c.updated_at DESC, c.id DESC
     LIMIT %(limit)s
 ),
@@ -40,10 +38,9 @@ found AS (
     FROM crm.customers c
     WHERE (SELECT count(*) FROM few) = 1000
       AND (SELECT count(*) FROM latest) < %(limit)s
-      AND (to_tsvector('english', c.name || ' ' || COALESCE(c.address, '')) @@ plainto_tsquery('english', %(q)s::text) OR (lower(c.phone::text) ~>=~ lower(%(q)s::text) AND lower(c.phone::text) ~<~ (lower(%(q)s::text) || chr(1114111))))
-      AND c.is_archived = false  -- when active
-      AND c.is_archived = true  -- when archived
-      AND (c.updated_at, c.id) < (%(after_at)s::timestamptz, %(after_id)s::uuid)  -- when after
+      AND
+        -- include _customer_words
+      -- include _customer_filters
 )
 SELECT f.updated_at::text, f.id
 FROM found f

@@ -16,17 +16,7 @@ WITH few AS MATERIALIZED (
 ), walked AS MATERIALIZED (
     SELECT s.created_at, s.id, s.place FROM fieldwork.submissions s
     WHERE NOT (SELECT f.said FROM few f)
-      AND (s.team_id = ANY (ARRAY(SELECT m.team_id FROM fieldwork.team_members m WHERE m.user_id = %(user)s)) OR s.author_id = %(user)s)  -- when worker
-      AND s.form_id = (SELECT f.id FROM fieldwork.mobile_forms f WHERE f.id = %(form_id)s::uuid OR f.code = %(form)s)  -- when form
-      AND s.device_id = (SELECT d.id FROM homing.mobile_devices d WHERE d.id = %(device_id)s::uuid OR d.device_id = %(device)s ORDER BY d.device_id = %(device)s DESC LIMIT 1)  -- when device
-      AND s.status = 'pending'  -- when pending
-      AND s.status = 'approved'  -- when approved
-      AND s.status = 'rejected'  -- when rejected
-      AND s.team_id = %(team)s::uuid  -- when team
-      AND s.author_id = %(author)s::uuid  -- when author
-      AND s.created_at >= %(since)s::timestamptz  -- when since
-      AND s.created_at < %(until)s::timestamptz  -- when until
-      AND (s.created_at, s.id) < (%(after_at)s::timestamptz, %(after_id)s::uuid)  -- when after
+      -- include _submission_filters
     ORDER BY s.created_at DESC, s.id DESC LIMIT 5000 + 40 * %(limit)s::int
 ), near AS MATERIALIZED (
     SELECT w.created_at, w.id FROM walked w
@@ -48,17 +38,7 @@ FROM (
      FROM fieldwork.submissions_within(%(west)s, %(south)s, %(east)s, %(north)s) AS w (id)
      JOIN fieldwork.submissions s ON s.id = w.id
      WHERE NOT (SELECT e.said FROM enough e)
-       AND (s.team_id = ANY (ARRAY(SELECT m.team_id FROM fieldwork.team_members m WHERE m.user_id = %(user)s)) OR s.author_id = %(user)s)  -- when worker
-       AND s.form_id = (SELECT f.id FROM fieldwork.mobile_forms f WHERE f.id = %(form_id)s::uuid OR f.code = %(form)s)  -- when form
-       AND s.device_id = (SELECT d.id FROM homing.mobile_devices d WHERE d.id = %(device_id)s::uuid OR d.device_id = %(device)s ORDER BY d.device_id = %(device)s DESC LIMIT 1)  -- when device
-       AND s.status = 'pending'  -- when pending
-       AND s.status = 'approved'  -- when approved
-       AND s.status = 'rejected'  -- when rejected
-       AND s.team_id = %(team)s::uuid  -- when team
-       AND s.author_id = %(author)s::uuid  -- when author
-       AND s.created_at >= %(since)s::timestamptz  -- when since
-       AND s.created_at < %(until)s::timestamptz  -- when until
-       AND (s.created_at, s.id) < (%(after_at)s::timestamptz, %(after_id)s::uuid)  -- when after
+       -- include _submission_filters
      ORDER BY s.created_at DESC, s.id DESC LIMIT %(limit)s::int)
 ) AS t
 ORDER BY t.created_at DESC, t.id DESC
