@@ -210,6 +210,24 @@ async def test_one_tenant_after_the_other_misbehaves_and_the_others_notice_nothi
         assert {each.at_node for each in here.node.states()} == {"open", "closed"}
 
 
+async def test_a_request_to_each_takes_no_more_connections_than_there_is_room_for(
+    settings: Settings, many: Crowd
+) -> None:
+    """Each tenant has three small pools; the fifty together would have taken a hundred connections."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'homing' AND datname = ANY (%s)"
+    names = [urlsplit(url).path[1:] for url in many.urls.values()]
+    async with (
+        running(msgspec.structs.replace(settings, tenant_connections_max=10), many) as here,
+        await psycopg.AsyncConnection.connect(many.control, autocommit=True) as conn,
+    ):
+        for _ in range(2):
+            await all_others_answer(here, "nobody")
+            found = 0
+            while not 0 < found <= 10:  # those that were closed may still be on their way out
+                ((found,),) = await (await conn.execute(query, [names])).fetchall()
+        assert here.node.open_now == len(NAMES)
+
+
 async def test_no_canary_of_another_tenant_is_ever_seen(
     settings: Settings, many: Crowd, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -20,7 +20,7 @@ import asyncio
 import logging
 import select
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import count
 from time import monotonic
 from types import MappingProxyType
@@ -29,7 +29,7 @@ from uuid import UUID
 import psycopg
 from psycopg import conninfo, errors, sql
 from psycopg.pq import PipelineStatus, TransactionStatus
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
 from homing.postgres.sql import Connection
 from homing.protocol.errors import Problem
@@ -42,6 +42,10 @@ POOL_WAIT_SECONDS = 5.0
 
 POOL_WAITING_MAX = 1000
 """Requests that may wait at once. A herd beyond it is told to come back instead of being held in memory."""
+
+LOOK_AGAIN_SECONDS = 0.05
+"""How often a request that waits for room looks itself: a connection that was opened for somebody who is gone, or that
+could not be opened, gives no sign."""
 
 IDLE_SECONDS = 300.0
 """After this a connection above the first one is closed: an idle tenant costs one server process."""
@@ -82,6 +86,51 @@ PREPARED_MAX = 500
 """Prepared statements kept per connection: more than Homing has, so none is prepared twice."""
 
 
+class Room:
+    """How many connections several databases may have together: the tenants of a node.
+
+    Before one of them opens a connection that there is no room for, one that nobody is using closes all of its own, the
+    least recently used first; where all are in use, it waits until one is given back.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._used: dict[Database, None] = {}
+        """Those that may have connections, the least recently used first."""
+        self._freed = asyncio.Event()
+
+    async def admit(self, database: Database, deadline: float) -> None:
+        """Return when ``database`` may take a connection. Raises PoolTimeout at the deadline (of ``monotonic``)."""
+        self._used.pop(database, None)
+        self._used[database] = None
+        while database.would_grow and self._count(database) >= self._most:
+            resting = next((each for each in self._used if each.at_rest), None)
+            if resting is not None:
+                await resting.rest()
+                continue
+            if monotonic() >= deadline:
+                raise PoolTimeout(f"all {self._most} connections of the tenants are in use")
+            self._freed.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(LOOK_AGAIN_SECONDS, deadline - monotonic())):
+                    await self._freed.wait()
+        self._used[database] = None
+
+    def free(self) -> None:
+        """A connection was given back."""
+        self._freed.set()
+
+    def leave(self, database: Database) -> None:
+        """It is closed."""
+        self._used.pop(database, None)
+        self.free()
+
+    def _count(self, database: Database) -> int:
+        sizes = {each: each.size for each in self._used}
+        self._used = {each: None for each, size in sizes.items() if size or each is database}
+        return sum(sizes.values())
+
+
 class Database:
     """A pool of connections to one database. Construct it anywhere; ``open`` it on the event loop that will use it."""
 
@@ -93,9 +142,11 @@ class Database:
         options: Mapping[str, str] | None = None,
         wait_seconds: float | None = None,
         idle_seconds: float = IDLE_SECONDS,
+        room: Room | None = None,
     ) -> None:
         """``options`` are session settings on top of ``SESSION``, for a pool with other habits (the pull's). A
-        request waits ``wait_seconds`` for a connection, POOL_WAIT_SECONDS where not given.
+        request waits ``wait_seconds`` for a connection, POOL_WAIT_SECONDS where not given. ``room``: what this
+        database shares with others.
 
         Raises psycopg.ProgrammingError when ``url`` is not a connection string.
         """
@@ -107,13 +158,17 @@ class Database:
         self._size = pool_size
         self._wait_seconds = POOL_WAIT_SECONDS if wait_seconds is None else wait_seconds
         self._idle_seconds = idle_seconds
+        self._room = room
         self._pool: AsyncConnectionPool[Connection] | None = None
 
     async def open(self) -> None:
         """Start serving connections. Does not connect yet: a node starts while its database is still away."""
-        if self._pool is not None:
-            return
-        pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+        if self._pool is None:
+            self._pool = self._new_pool()
+            await self._pool.open()
+
+    def _new_pool(self) -> AsyncConnectionPool[Connection]:
+        return AsyncConnectionPool(
             self._conninfo,
             kwargs={"autocommit": True, "prepare_threshold": 1},
             configure=self._configure,
@@ -126,8 +181,39 @@ class Database:
             reconnect_timeout=self._wait_seconds,
             open=False,
         )
-        await pool.open()
-        self._pool = pool
+
+    @property
+    def size(self) -> int:
+        """Connections that are open, being opened, or will be for those who wait for one."""
+        if self._pool is None:
+            return 0
+        stats = self._pool.get_stats()
+        return min(self._size, stats["pool_size"] + stats["requests_waiting"])
+
+    @property
+    def would_grow(self) -> bool:
+        """Whether the next one who wants a connection makes the pool open another."""
+        if self._pool is None:
+            return False
+        stats = self._pool.get_stats()
+        return not stats["pool_available"] and stats["pool_size"] < self._size
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether there are connections, and nobody has or wants one."""
+        if self._pool is None:
+            return False
+        stats = self._pool.get_stats()
+        return 0 < stats["pool_size"] == stats["pool_available"] and not stats["requests_waiting"]
+
+    async def rest(self) -> None:
+        """Close the connections of a database that is ``at_rest``. They are opened again when they are wanted."""
+        assert self._pool is not None
+        closing = asyncio.create_task(self._pool.close())
+        self._pool = self._new_pool()
+        self._returning.add(closing)
+        closing.add_done_callback(self._returned)
+        await asyncio.shield(closing)
 
     async def close(self) -> None:
         """Close every connection. Those still in use are closed when they come back."""
@@ -136,6 +222,8 @@ class Database:
         pool, self._pool = self._pool, None
         await asyncio.gather(*self._returning)
         await pool.close()
+        if self._room is not None:
+            self._room.leave(self)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
@@ -146,8 +234,7 @@ class Database:
         (constraints, types, syntax) pass through.
         """
         try:
-            pool = self._open_pool()
-            conn = await self._take(pool)
+            pool, conn = await self._take()
             try:
                 yield conn
             finally:
@@ -211,27 +298,50 @@ class Database:
             prepare=False,
         )
 
-    async def _take(self, pool: AsyncConnectionPool[Connection]) -> Connection:
-        """A connection whose peer is still there, as far as one can tell without a round trip.
+    async def _take(self) -> tuple[AsyncConnectionPool[Connection], Connection]:
+        """A connection whose peer is still there, as far as one can tell without a round trip; and its pool.
 
         An idle connection has nothing to read, unless the server closed it: then asking the socket costs microseconds
         and spares the first requests after a restart of PostgreSQL their 503.
         """
         deadline = monotonic() + self._wait_seconds
-        for _ in range(self._size):
-            conn = await pool.getconn(timeout=deadline - monotonic())
-            if not _readable(conn):
-                return conn
+        for attempt in range(self._size + 1):
+            pool = await self._admitted(deadline)
+            try:
+                conn = await pool.getconn(timeout=deadline - monotonic())
+            except PoolClosed:
+                if pool is self._pool:
+                    raise
+                continue  # for others to have room, a moment ago
+            if attempt == self._size or not _readable(conn):
+                return pool, conn
             await conn.close()
             await pool.putconn(conn)
-        return await pool.getconn(timeout=deadline - monotonic())
+        raise PoolTimeout("the connections of this database were closed again and again for others to have room")
+
+    async def _admitted(self, deadline: float) -> AsyncConnectionPool[Connection]:
+        """The pool, when it may be asked for a connection; it is asked before anything else happens."""
+        while True:
+            pool = self._open_pool()
+            if self._room is None:
+                return pool
+            if pool.closed:  # the one before it was closed to make room
+                await pool.open()
+            await self._room.admit(self, deadline)
+            if pool is self._pool:
+                return pool
 
     async def _give_back(self, pool: AsyncConnectionPool[Connection], conn: Connection) -> None:
         # A task of its own, because a cancelled request may be cancelled again while it cleans up after itself.
         task = asyncio.create_task(_clean_and_put(pool, conn))
         self._returning.add(task)
-        task.add_done_callback(self._returning.discard)
+        task.add_done_callback(self._returned)
         await asyncio.shield(task)
+
+    def _returned(self, task: asyncio.Task[None]) -> None:
+        self._returning.discard(task)
+        if self._room is not None:
+            self._room.free()
 
 
 _BEGIN_AS = sql.SQL("BEGIN; SELECT set_config('homing.actor', {}, true), set_config('homing.device', {}, true)")

@@ -145,7 +145,7 @@ def _server(server: dict[str, Any]) -> Iterator[Finding]:
         f"{server['connections']} of {server['connections_max']}",
         fail=used > CONNECTIONS_FAIL,
         warn=used > CONNECTIONS_WARN,
-        todo="Lower HOMING_POOL_SIZE or HOMING_TENANT_POOL_SIZE, or raise max_connections.",
+        todo="Lower HOMING_POOL_SIZE or HOMING_TENANT_CONNECTIONS_MAX, or raise max_connections.",
     )
     oldest = server["oldest_transaction"] or 0.0
     yield _judge(

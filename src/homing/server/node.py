@@ -5,7 +5,8 @@ opened when it is first used. What keeps them from harming each other:
 
 *Bounded.* At most ``tenants_open_max`` are open; when another is needed, the least recently used idle one is closed.
 One that is in use never is: a request holds a lease from before its handler until its answer is sent. Each has small
-pools of its own, so a tenant whose statements hang has all of its connections taken and none of anybody else's.
+pools of its own, so a tenant whose statements hang has all of its connections taken and none of anybody else's; and all
+together have ``tenant_connections_max``, so that a request to each of a thousand leaves PostgreSQL places for others.
 
 *Opened once, and not for ever.* However many requests arrive for a tenant that is not open, one opening serves them
 all; it belongs to none of them, so no cancelled request ends it; and it is given up after ``OPEN_SECONDS``.
@@ -35,7 +36,7 @@ import msgspec
 import psycopg
 
 from homing.declare import DeclarationError
-from homing.postgres.database import Database
+from homing.postgres.database import Database, Room
 from homing.postgres.migrations import MigrationError, migrate
 from homing.protocol.errors import Problem
 from homing.server.tenant import Tenant, now_utc, open_tenant, server_url
@@ -123,6 +124,7 @@ class Node:
         self._opening: dict[str, asyncio.Task[None]] = {}
         self._failures: dict[str, _Failure] = {}
         self._leaving: set[asyncio.Task[None]] = set()
+        self._room = Room(settings.tenant_connections_max)
 
     @property
     def open_now(self) -> int:
@@ -276,6 +278,7 @@ class Node:
             migrating=self.settings.migrate_tenants,
             clock=self.clock,
             carriers=self.default.carriers,
+            room=self._room,
         )
         async with AsyncExitStack() as stack:
             try:
