@@ -63,6 +63,12 @@ def play(url: str) -> Scene:
         conflicts = desk.call("GET", "/mobile/conflicts", resolution="pending")["items"]
         scene.places["conflict"] = conflicts[0]["id"] if conflicts else ""
         scene.places |= scene_sync.play(url, desk)
+        scene.places["customer"] = job["customer_id"]
+        scene.places["submission"] = desk.call("GET", "/submissions", limit=1)["items"][0]["id"]
+        scene.places["enrolment"] = desk.call("POST", "/enrollments", {"username": "a-new-phone"})["id"]
+        office = desk.call("GET", "/auth/me")["user"]["id"]
+        with at_desk(url, "ana") as ana:
+            ana.call("POST", "/messages", {"recipient_id": office, "content": "The generator is loud again."})
     return scene
 
 

@@ -13,6 +13,7 @@ from homing.postgres import codec
 from homing.server.app import create_app
 from homing.server.node import Node
 from homing.server.routing import routes_of
+from tests.console.screenshots import SHOTS
 from tests.docs.generate import PAGES, REFERENCE
 
 
@@ -46,6 +47,13 @@ def test_every_name_an_application_may_use_is_in_the_declaration() -> None:
 def test_every_name_of_the_client_is_on_its_page() -> None:
     methods = {name for kind in (client.Client, client.Replica) for name in vars(kind) if not name.startswith("_")}
     assert set(client.__all__) | methods <= code_words("python-client.md")
+
+
+def test_every_page_of_the_console_has_its_pictures() -> None:
+    drawn = {f"{shot.name}-{theme}.png" for shot in SHOTS for theme in ("light", "dark")}
+    text = (REFERENCE / "console.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"\(\.\./images/([\w-]+\.png)\)", text)) == drawn
+    assert {path.name for path in (REFERENCE.parent / "images").glob("*.png")} == drawn
 
 
 def wire_rows() -> Iterator[tuple[str, str]]:

@@ -121,6 +121,11 @@ def test_somebodys_changes_are_found_where_the_summaries_say_they_are(office: st
     assert looked_at < ROWS / 5
 
 
+def test_that_a_table_never_changed_is_known_without_reading_the_changes_of_others(office: str) -> None:
+    scans = scans_of(office, load_with(CONSOLE, "list_changes", frozenset({"table_id"})), ASKED | {"table_id": 4711})
+    assert read_by(scans) == 0, used_by(scans)
+
+
 @pytest.mark.parametrize(
     ("package", "query", "q", "tables"),
     [
