@@ -235,7 +235,9 @@ async def test_no_canary_of_another_tenant_is_ever_seen(
     opened on the way, because not all of them have room."""
     caplog.set_level(logging.DEBUG)
     chance = random.Random(7)
-    async with running(msgspec.structs.replace(settings, tenants_open_max=45), many) as here:
+    async with running(
+        msgspec.structs.replace(settings, tenants_open_max=45, tenant_connections_max=150), many
+    ) as here:
         tokens = {name: await here.headers(name) for name in NAMES}
         seen = dict.fromkeys(NAMES, 0)
         cancelled = 0

@@ -1,5 +1,5 @@
-"""What ``homing demo`` has in the marketplace: two jobs of the office, and two freelancers: one was paid, in the
-sandbox, and one is to be paid."""
+"""What ``homing demo`` has in the marketplace: three jobs of the office, one of them open, and two freelancers: one was
+paid, in the sandbox, and one is to be paid."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ def fill(desk: Desk, url: str) -> None:
         str(desk.call("POST", "/marketplace/jobs", {"title": title, "description": about, "skills": skills})["id"])
         for title, about, skills in (
             ("Count the nests on the photos", "Two hundred photos from the air, a number for each.", ["counting"]),
+            ("Type the old notebooks", "Three notebooks of last season, into a table.", ["english"]),
             ("Translate the season's report", "Twelve pages, into plain English.", ["english"]),
         )
     ]
@@ -28,7 +29,7 @@ def fill(desk: Desk, url: str) -> None:
             terms = {"job_id": jobs[0], "amount_cents": AMOUNT_CENTS, "cover_letter": "I have counted before."}
             proposals[login] = field.call("POST", "/marketplace/proposals", terms)["id"]
             if login == "ben":
-                terms = {"job_id": jobs[1], "amount_cents": AMOUNT_CENTS, "cover_letter": "English is what I speak."}
+                terms = {"job_id": jobs[1], "amount_cents": AMOUNT_CENTS, "cover_letter": "I type fast."}
                 paid = field.call("POST", "/marketplace/proposals", terms)["id"]
     for accepted in (proposals["ana"], paid):
         desk.call("POST", f"/marketplace/proposals/{accepted}/status", {"status": "accepted"})
