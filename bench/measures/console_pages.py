@@ -181,6 +181,8 @@ def _apps(browser: Browser) -> Iterator[tuple[str, str]]:
     for days in (1, 30, 90):
         yield f"notifications, {days} days", _asked("marketplace/notifications", days=str(days))
         yield f"web against mobile, {days} days", _asked("marketplace/metrics", days=str(days))
+        yield f"report, notifications, {days} days", _asked("marketplace/notifications", days=str(days), whole="true")
+        yield f"report, web against mobile, {days} days", _asked("marketplace/metrics", days=str(days), whole="true")
 
 
 def _office(browser: Browser) -> Iterator[tuple[str, str]]:

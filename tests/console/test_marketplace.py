@@ -109,6 +109,18 @@ def test_it_is_the_offices(server: Server) -> None:
             assert olga.get(address).status_code == 404
 
 
+def test_a_report_comes_after_its_page_and_without_scripts_when_it_is_asked_for(server: Server) -> None:
+    with entered(server) as olga:
+        for address, said in (
+            ("/marketplace/notifications", "Nothing was sent"),
+            ("/marketplace/metrics", "Active users"),
+        ):
+            page, whole = olga.get(f"{address}?days=1"), olga.get(f"{address}?days=1&whole=true")
+            link = f'<noscript><p><a href="/console{address}?days=1&amp;whole=true">'
+            assert (link in page.text, said in page.text) == (True, False)
+            assert (link in whole.text, said in whole.text) == (False, True)
+
+
 def test_the_market_day_by_day(browser_page: Page, server: Server, settings: Settings) -> None:
     with office(server) as api:
         job = api.post("/marketplace/jobs", json={"title": "Paint", "description": "All of it."}).json()["id"]

@@ -40,6 +40,8 @@ TABLES: Final = (
 )
 SPANS: Final = ((1, "1 day"), (7, "7 days"), (30, "30 days"), (90, "90 days"))
 Days = Annotated[int, QueryParameter(ge=1, le=365)]
+"""Of a report. It adds up all that was sent or done, which takes longer than a page may: so its page comes without it,
+and asks again for the ``whole``."""
 _CRUMBS: Final = [("Marketplace", "/console/marketplace")]
 
 
@@ -66,10 +68,10 @@ async def get_marketplace(request: Asked, tenant: Tenant, caller: Caller) -> Htm
 
 
 @get("/marketplace/notifications", roles=OFFICE)
-async def get_notifications(request: Asked, tenant: Tenant, days: Days = 30) -> Html:
+async def get_notifications(request: Asked, tenant: Tenant, days: Days = 30, whole: bool = False) -> Html:
     """What became of the notifications that were sent."""
     needed(tenant, APP)
-    found: notifications.Rates = await notifications.get_rates.fn(tenant=tenant, days=days)
+    found: notifications.Rates | None = await notifications.get_rates.fn(tenant=tenant, days=days) if whole else None
     return render(
         request,
         "marketplace_notifications.html",
@@ -79,18 +81,19 @@ async def get_notifications(request: Asked, tenant: Tenant, days: Days = 30) -> 
         spans=SPANS,
         days=days,
         rates=found,
-        totals=_totals(found.items),
+        totals=None if found is None else _totals(found.items),
     )
 
 
 @get("/marketplace/metrics", roles=OFFICE)
-async def get_metrics(request: Asked, tenant: Tenant, days: Days = 7) -> Html:
+async def get_metrics(request: Asked, tenant: Tenant, days: Days = 7, whole: bool = False) -> Html:
     """Web against mobile, and what is mobile's alone."""
     needed(tenant, APP)
     now = tenant.clock()
-    usage: Usage = await analytics.get_usage.fn(
-        tenant=tenant, since=write_time(now - timedelta(days=days)), until=write_time(now)
-    )
+    usage: Usage | None = None
+    if whole:
+        since = write_time(now - timedelta(days=days))
+        usage = await analytics.get_usage.fn(tenant=tenant, since=since, until=write_time(now))
     return render(
         request,
         "marketplace_metrics.html",
@@ -100,7 +103,7 @@ async def get_metrics(request: Asked, tenant: Tenant, days: Days = 7) -> Html:
         spans=SPANS,
         days=days,
         usage=usage,
-        against=_against(usage),
+        against=[] if usage is None else _against(usage),
     )
 
 
