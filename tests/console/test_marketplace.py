@@ -120,6 +120,20 @@ def test_a_report_comes_after_its_page_and_without_scripts_when_it_is_asked_for(
             assert any(part in whole.text for part in ('class="stats"', "Nothing was sent"))
 
 
+@pytest.mark.parametrize("line", ["cut", "full"])
+def test_a_report_that_does_not_come_says_so(browser_page: Page, server: Server, line: str) -> None:
+    sign_in_to(browser_page, server)
+    asked = "**/marketplace/metrics?*whole=true"
+    browser_page.route(asked, lambda route: route.abort() if line == "cut" else route.fulfill(status=503))
+    browser_page.goto(f"{server.url}/console/marketplace/metrics?days=1")
+    again = browser_page.get_by_role("link", name="Try again")
+    expect(again).to_be_visible()
+    expect(browser_page.get_by_text("Adding up…")).to_be_hidden()
+    browser_page.unroute(asked)
+    again.click()
+    expect(browser_page.get_by_role("row", name="Active users")).to_be_visible()
+
+
 def test_the_market_day_by_day(browser_page: Page, server: Server, settings: Settings) -> None:
     with office(server) as api:
         job = api.post("/marketplace/jobs", json={"title": "Paint", "description": "All of it."}).json()["id"]

@@ -13,6 +13,7 @@ ENGINE = Path("src/homing/engine")
 PULL, EPOCH = "tests/engine/test_pull.py::", "tests/engine/test_epoch.py::"
 KILLS = "tests/mutants/test_kills.py::"
 ISOLATION = "tests/server/test_isolation.py::"
+DATABASE = Path("src/homing/postgres/database.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +249,22 @@ MUTANTS = (
         "    return audience",
         "A token of one tenant is served at another's address: its rows are answered there.",
         (f"{ISOLATION}test_no_canary_of_another_tenant_is_ever_seen",),
+    ),
+    Mutant(
+        "each-by-itself",
+        DATABASE,
+        "while database.would_grow and self._count(database) >= self._most:",
+        "while database.would_grow and database.size >= self._most:",
+        "Each tenant's connections are counted by themselves: many tenants take all that PostgreSQL has.",
+        (f"{ISOLATION}test_a_request_to_each_takes_no_more_connections_than_there_is_room_for",),
+    ),
+    Mutant(
+        "not-at-rest",
+        DATABASE,
+        'return 0 < stats["pool_size"] == stats["pool_available"] and not stats["requests_waiting"]',
+        'return 0 < stats["pool_size"] and not stats["requests_waiting"]',
+        "A database that somebody is using makes room, and keeps what it gives.",
+        ("tests/postgres/test_connection_limit.py::test_what_is_in_use_is_waited_for",),
     ),
     Mutant(
         "one-store-for-all",

@@ -43,13 +43,6 @@ async def until(conn: psycopg.AsyncConnection, query: str) -> None:
         pass
 
 
-@pytest.fixture
-async def watcher(database_url: str) -> AsyncIterator[psycopg.AsyncConnection]:
-    """A connection outside the pool, to look at the pool's sessions and to stand in their way."""
-    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as conn:
-        yield conn
-
-
 async def test_sessions_are_configured(db: Database) -> None:
     async with db.connection() as conn:
         rows = await (

@@ -86,7 +86,7 @@ PREPARED_MAX = 500
 """Prepared statements kept per connection: more than Homing has, so none is prepared twice."""
 
 
-class Room:
+class ConnectionLimit:
     """How many connections several databases may have together: the tenants of a node.
 
     Before one of them opens a connection that there is no room for, one that nobody is using closes all of its own, the
@@ -96,7 +96,7 @@ class Room:
     def __init__(self, most: int) -> None:
         self._most = most
         self._used: dict[Database, None] = {}
-        """Those that may have connections, the least recently used first."""
+        """Those that have connections, or are about to, the least recently used first."""
         self._freed = asyncio.Event()
 
     async def admit(self, database: Database, deadline: float) -> None:
@@ -142,11 +142,11 @@ class Database:
         options: Mapping[str, str] | None = None,
         wait_seconds: float | None = None,
         idle_seconds: float = IDLE_SECONDS,
-        room: Room | None = None,
+        limit: ConnectionLimit | None = None,
     ) -> None:
         """``options`` are session settings on top of ``SESSION``, for a pool with other habits (the pull's). A
-        request waits ``wait_seconds`` for a connection, POOL_WAIT_SECONDS where not given. ``room``: what this
-        database shares with others.
+        request waits ``wait_seconds`` for a connection, POOL_WAIT_SECONDS where not given. ``limit``: how many
+        this database and others may have together.
 
         Raises psycopg.ProgrammingError when ``url`` is not a connection string.
         """
@@ -158,7 +158,7 @@ class Database:
         self._size = pool_size
         self._wait_seconds = POOL_WAIT_SECONDS if wait_seconds is None else wait_seconds
         self._idle_seconds = idle_seconds
-        self._room = room
+        self._limit = limit
         self._pool: AsyncConnectionPool[Connection] | None = None
 
     async def open(self) -> None:
@@ -222,8 +222,8 @@ class Database:
         pool, self._pool = self._pool, None
         await asyncio.gather(*self._returning)
         await pool.close()
-        if self._room is not None:
-            self._room.leave(self)
+        if self._limit is not None:
+            self._limit.leave(self)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
@@ -323,11 +323,11 @@ class Database:
         """The pool, when it may be asked for a connection; it is asked before anything else happens."""
         while True:
             pool = self._open_pool()
-            if self._room is None:
+            if self._limit is None:
                 return pool
             if pool.closed:  # the one before it was closed to make room
                 await pool.open()
-            await self._room.admit(self, deadline)
+            await self._limit.admit(self, deadline)
             if pool is self._pool:
                 return pool
 
@@ -340,8 +340,8 @@ class Database:
 
     def _returned(self, task: asyncio.Task[None]) -> None:
         self._returning.discard(task)
-        if self._room is not None:
-            self._room.free()
+        if self._limit is not None:
+            self._limit.free()
 
 
 _BEGIN_AS = sql.SQL("BEGIN; SELECT set_config('homing.actor', {}, true), set_config('homing.device', {}, true)")

@@ -36,7 +36,7 @@ import msgspec
 import psycopg
 
 from homing.declare import DeclarationError
-from homing.postgres.database import Database, Room
+from homing.postgres.database import ConnectionLimit, Database
 from homing.postgres.migrations import MigrationError, migrate
 from homing.protocol.errors import Problem
 from homing.server.tenant import Tenant, now_utc, open_tenant, server_url
@@ -124,7 +124,7 @@ class Node:
         self._opening: dict[str, asyncio.Task[None]] = {}
         self._failures: dict[str, _Failure] = {}
         self._leaving: set[asyncio.Task[None]] = set()
-        self._room = Room(settings.tenant_connections_max)
+        self._connections = ConnectionLimit(settings.tenant_connections_max)
 
     @property
     def open_now(self) -> int:
@@ -278,7 +278,7 @@ class Node:
             migrating=self.settings.migrate_tenants,
             clock=self.clock,
             carriers=self.default.carriers,
-            room=self._room,
+            limit=self._connections,
         )
         async with AsyncExitStack() as stack:
             try:

@@ -21,7 +21,7 @@ from homing.declare import ANYONE, App
 from homing.engine.engine import ALONG_INDEXES, Engine, open_engine
 from homing.media import Store, open_store
 from homing.notify.carriers import Carriers
-from homing.postgres.database import IDLE_SECONDS, Database, Room
+from homing.postgres.database import IDLE_SECONDS, ConnectionLimit, Database
 from homing.postgres.embedded import embedded
 from homing.postgres.migrations import MigrationError, Migrations, migrate, status
 from homing.postgres.roles import AS_API
@@ -131,11 +131,11 @@ async def open_tenant(
     migrating: bool = True,
     clock: Callable[[], datetime] = now_utc,
     carriers: Carriers | None = None,
-    room: Room | None = None,
+    limit: ConnectionLimit | None = None,
 ) -> AsyncIterator[Tenant]:
     """Open the database (starting the embedded one where the settings name none), migrate it, and bind the engine.
-    ``carriers``: the carriers, where somebody else opened them and will close them. ``room``: the connections that it
-    shares with other tenants.
+    ``carriers``: the carriers, where somebody else opened them and will close them. ``limit``: how many
+    connections it and other tenants may have together.
 
     Raises SettingsError, MigrationError, DeclarationError, Problem: unavailable; being_migrated for a tenant that is
     behind, unless ``migrating``.
@@ -146,10 +146,10 @@ async def open_tenant(
             stack.push_async_callback(carriers.close)
         url = await stack.enter_async_context(server_url(settings))
         alone = name == TENANT
-        owner = await _open(stack, url, settings.pool_size if alone else 1, alone=alone, room=room)
-        database = await _open(stack, url, settings.pool_size, AS_API, alone=alone, room=room)
+        owner = await _open(stack, url, settings.pool_size if alone else 1, alone=alone, limit=limit)
+        database = await _open(stack, url, settings.pool_size, AS_API, alone=alone, limit=limit)
         along = {**AS_API, **ALONG_INDEXES}
-        indexed = await _open(stack, url, settings.pool_size, along, alone=alone, room=room)
+        indexed = await _open(stack, url, settings.pool_size, along, alone=alone, limit=limit)
         modules = {name: find_module(name) for name in settings.apps}
         store = open_store(settings.media_url, data_dir=settings.data_dir, bytes_max=settings.limits.media_bytes_max)
         apps = [module.declare(store) for module in modules.values()]
@@ -244,11 +244,11 @@ async def _open(
     options: Mapping[str, str] | None = None,
     *,
     alone: bool,
-    room: Room | None,
+    limit: ConnectionLimit | None,
 ) -> Database:
     """A pool. ``alone``: of a tenant that need not leave connections to many others soon after it was used."""
     idle_seconds = IDLE_SECONDS if alone else MANY_SECONDS
-    database = Database(url, pool_size=pool_size, options=options, idle_seconds=idle_seconds, room=room)
+    database = Database(url, pool_size=pool_size, options=options, idle_seconds=idle_seconds, limit=limit)
     await database.open()
     stack.push_async_callback(database.close)
     return database

@@ -10,6 +10,13 @@
   document.addEventListener("htmx:configRequest", (event) => {
     if (csrf) event.detail.headers["X-CSRF-Token"] = csrf;
   });
+  // A part that could not be had says so, where it has words for it.
+  for (const failed of ["htmx:responseError", "htmx:sendError", "htmx:timeout"]) {
+    document.addEventListener(failed, (event) => {
+      all("[data-failed]", event.detail.elt).forEach((each) => { each.hidden = false; });
+      all("[data-waits]", event.detail.elt).forEach((each) => { each.hidden = true; });
+    });
+  }
   // A part that is exchanged keeps what somebody had opened in it, and the keyboard's place.
   let left = null;
   document.addEventListener("htmx:beforeSwap", (event) => {

@@ -1,24 +1,17 @@
-"""Databases that share a number of connections: who rests makes room, who is used does not, and all get their turn."""
+"""Databases with one limit of connections: who rests makes room, who is used does not, and all get their turn."""
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import psycopg
 import pytest
 
-from homing.postgres.database import Database, Room
+from homing.postgres.database import ConnectionLimit, Database
 from homing.protocol.errors import Problem
 from tests.postgres.test_database import opened, until, value
 
 PID = "SELECT pg_backend_pid()"
-
-
-@pytest.fixture
-async def watcher(database_url: str) -> AsyncIterator[psycopg.AsyncConnection]:
-    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as conn:
-        yield conn
 
 
 async def pid(database: Database) -> object:
@@ -27,11 +20,11 @@ async def pid(database: Database) -> object:
 
 
 async def test_who_was_used_least_recently_makes_room(database_url: str, watcher: psycopg.AsyncConnection) -> None:
-    room = Room(2)
+    limit = ConnectionLimit(2)
     async with (
-        opened(database_url, room=room) as a,
-        opened(database_url, room=room) as b,
-        opened(database_url, room=room) as c,
+        opened(database_url, limit=limit) as a,
+        opened(database_url, limit=limit) as b,
+        opened(database_url, limit=limit) as c,
     ):
         first = {"a": await pid(a), "b": await pid(b)}
         assert await pid(a) == first["a"], "there is room for two"
@@ -44,11 +37,11 @@ async def test_who_was_used_least_recently_makes_room(database_url: str, watcher
 
 
 async def test_what_is_in_use_is_waited_for(database_url: str) -> None:
-    room = Room(1)
+    limit = ConnectionLimit(1)
     async with (
-        opened(database_url, room=room) as a,
-        opened(database_url, room=room) as b,
-        opened(database_url, room=room, wait_seconds=0.1) as hasty,
+        opened(database_url, limit=limit) as a,
+        opened(database_url, limit=limit) as b,
+        opened(database_url, limit=limit, wait_seconds=0.1) as hasty,
     ):
         async with a.connection() as conn:
             waiting = asyncio.create_task(pid(b))
@@ -62,9 +55,9 @@ async def test_what_is_in_use_is_waited_for(database_url: str) -> None:
         assert await pid(hasty), "b rests now"
 
 
-async def test_a_database_that_is_closed_leaves_the_room(database_url: str) -> None:
-    room = Room(1)
-    async with opened(database_url, room=room) as b, opened(database_url, room=room) as a:
+async def test_a_database_that_is_closed_makes_room(database_url: str) -> None:
+    limit = ConnectionLimit(1)
+    async with opened(database_url, limit=limit) as b, opened(database_url, limit=limit) as a:
         async with a.connection():
             waiting = asyncio.create_task(pid(b))
             await asyncio.sleep(0)
@@ -74,9 +67,9 @@ async def test_a_database_that_is_closed_leaves_the_room(database_url: str) -> N
 
 async def test_many_at_once_all_get_their_turn(database_url: str, watcher: psycopg.AsyncConnection) -> None:
     """Also when some of them are cancelled wherever they are."""
-    rng, room = random.Random(6), Room(4)
+    rng, limit = random.Random(6), ConnectionLimit(4)
     async with AsyncExitStack() as stack:
-        each = [await stack.enter_async_context(opened(database_url, pool_size=2, room=room)) for _ in range(12)]
+        each = [await stack.enter_async_context(opened(database_url, pool_size=2, limit=limit)) for _ in range(12)]
         done = 0
 
         async def some() -> None:
