@@ -69,7 +69,10 @@ async def test_many_at_once_all_get_their_turn(database_url: str, watcher: psyco
     """Also when some of them are cancelled wherever they are."""
     rng, limit = random.Random(6), ConnectionLimit(4)
     async with AsyncExitStack() as stack:
-        each = [await stack.enter_async_context(opened(database_url, pool_size=2, limit=limit)) for _ in range(12)]
+        each = [
+            await stack.enter_async_context(opened(database_url, pool_size=2, limit=limit, wait_seconds=600))
+            for _ in range(12)
+        ]
         done = 0
 
         async def some() -> None:

@@ -210,6 +210,7 @@ async def test_one_tenant_after_the_other_misbehaves_and_the_others_notice_nothi
         assert {each.at_node for each in here.node.states()} == {"open", "closed"}
 
 
+@pytest.mark.usefixtures("unhurried")
 async def test_a_request_to_each_takes_no_more_connections_than_there_is_room_for(
     settings: Settings, many: Crowd
 ) -> None:
