@@ -781,7 +781,9 @@ class Traced:
                     yield conn
                 finally:
                     conn.pgconn.untrace()
-            sent = Counter(line.split("\t")[2] for line in log if line.startswith("F\t"))
+            log.seek(0)  # libpq and we share one position in the file
+            sent = Counter(line.split("\t")[2].strip() for line in log if line.startswith("F\t"))
+            assert sent["Sync"], "the trace holds nothing"
             self.round_trips += sent["Sync"] + sent["Query"]
             self.statements += sent["Execute"] + sent["Query"]
 
