@@ -25,7 +25,8 @@ async def test_whoever_fell_is_named_by_place(demo_url: str) -> None:
 
             async def ask(digests: list[str]) -> list[int]:
                 badges = [Badge.of(person) for person in people]
-                return sorted(await fallen(await callers.ask(conn, badges, digests)))
+                (answer,) = await conn.run_all([callers.ask(badges, digests)])
+                return sorted(fallen(answer))
 
             assert await ask(digests) == []
             await world.execute("UPDATE homing.mobile_devices SET status = 'revoked' WHERE device_id = %s", [NAMES[2]])

@@ -12,6 +12,7 @@ from pathlib import Path
 ENGINE = Path("src/homing/engine")
 PULL, EPOCH = "tests/engine/test_pull.py::", "tests/engine/test_epoch.py::"
 KILLS = "tests/mutants/test_kills.py::"
+AT_ONCE = "tests/engine/test_at_once.py::"
 ISOLATION = "tests/server/test_isolation.py::"
 DATABASE = Path("src/homing/postgres/database.py")
 
@@ -178,8 +179,8 @@ MUTANTS = (
     Mutant(
         "claim-unchecked",
         ENGINE / "push.py",
-        "    if not claimed:\n",
-        "    if claimed is None:\n",
+        "    if rows[0][0] is None:\n",
+        "    if not rows:\n",
         "A batch that was claimed before is worked on again.",
         (f"{KILLS}test_a_batch_sent_twice_is_applied_once",),
     ),
@@ -187,10 +188,41 @@ MUTANTS = (
         "claim-commits-alone",
         ENGINE / "push.py",
         "    correct_times(works, opened.offset, batch.now)\n",
-        "    correct_times(works, opened.offset, batch.now)\n"
-        '    await conn.execute("COMMIT")\n    await conn.execute("BEGIN")\n',
+        "    correct_times(works, opened.offset, batch.now)\n    await conn.run_all([COMMIT, BEGIN])\n",
         "The claim commits before its effects: a batch that fails between them is answered as done.",
         (f"{KILLS}test_a_batch_begun_again_is_still_its_own",),
+    ),
+    Mutant(
+        "caller-taken-for-granted",
+        ENGINE / "queries" / "claim_batch.sql",
+        "IS NOT TRUE THEN homing.stop() END",
+        "IS NOT TRUE THEN NULL END",
+        "A batch that goes at once is not stopped by anything: who was let in before may write for ever.",
+        (f"{AT_ONCE}test_who_was_let_in_before_is_asked_again[session ended]",),
+    ),
+    Mutant(
+        "verdict-taken-for-granted",
+        ENGINE / "queries" / "claim_batch.sql",
+        "EXISTS (SELECT FROM claim) AND k.id IS NULL",
+        "EXISTS (SELECT FROM claim)",
+        "A batch that goes at once is not stopped by items that were judged before: they make second rows.",
+        (f"{AT_ONCE}test_an_item_sent_again_in_another_batch_gets_its_first_verdict",),
+    ),
+    Mutant(
+        "key-taken-for-granted",
+        ENGINE / "base.py",
+        '"homing.stop()" if stops else "DISTINCT h.row_id"',
+        '"NULL" if stops else "DISTINCT h.row_id"',
+        "A batch that goes at once is not stopped by a key that was a deleted row's: the key means two rows.",
+        (f"{AT_ONCE}test_the_key_of_a_row_that_is_there_or_was_is_refused",),
+    ),
+    Mutant(
+        "clock-taken-for-granted",
+        ENGINE / "push.py",
+        "        if work.edited_at is not batch.now and batch.measured is None:\n",
+        "        if work.edited_at is None and batch.measured is None:\n",
+        "A batch that goes at once takes the device's clock for ours: what it edited is hours old, or of tomorrow.",
+        (f"{AT_ONCE}test_a_time_by_the_device_s_clock_is_corrected",),
     ),
     Mutant(
         "item-key-ignored",
@@ -227,7 +259,7 @@ MUTANTS = (
     Mutant(
         "refused-but-written",
         ENGINE / "careful.py",
-        '    if edit.refusal is not None:\n        await conn.execute("ROLLBACK TO SAVEPOINT homing_item")\n'
+        '    if edit.refusal is not None:\n        await conn.run_all([Call("ROLLBACK TO SAVEPOINT homing_item")])\n'
         "        work.refused(edit.refusal)\n",
         "    if edit.refusal is not None:\n        work.refused(edit.refusal)\n",
         "An item that an effect refuses is not rolled back: it is answered as refused, and stays.",
@@ -236,7 +268,7 @@ MUTANTS = (
     Mutant(
         "failed-and-all-with-it",
         ENGINE / "careful.py",
-        '    except ABOUT_DATA as error:\n        await conn.execute("ROLLBACK TO SAVEPOINT homing_item")\n',
+        '    except ABOUT_DATA as error:\n        await conn.run_all([Call("ROLLBACK TO SAVEPOINT homing_item")])\n',
         "    except ABOUT_DATA as error:\n",
         "An item that breaks a rule of the table is not rolled back to its savepoint: the whole batch goes with it.",
         (f"{KILLS}test_a_batch_begun_again_is_still_its_own",),

@@ -58,9 +58,7 @@ async def _explain(world: World, claims: Claims, delta: Delta, place: Place | No
 
 async def _held(world: World, claims: Claims) -> ScopeSet:
     async with world.engine.database.connection() as conn:
-        rows = await (
-            await held_statement(world.engine.bound.scope_names()).run(conn, {"user": claims.user_id})
-        ).fetchall()
+        rows = (await held_statement(world.engine.bound.scope_names()).run(conn, {"user": claims.user_id})).rows
     return ScopeSet.of(scope for (scope,) in rows)
 
 
@@ -165,7 +163,7 @@ async def test_the_page_of_the_plan_is_the_page_of_the_answer(world: World) -> N
         "guess": held.digest,
     }
     async with world.engine.indexed.connection() as conn:
-        rows = await (await statement.run(conn, params)).fetchall()
+        rows = (await statement.run(conn, params)).rows
 
     page = await world.page(claims, None, limit=100)
 

@@ -165,6 +165,22 @@ def test_a_write_at_one_node_arrives_at_the_other(scene: Scene, other: Server) -
             live.until(lambda live=live: not live.rows)
 
 
+@pytest.mark.parametrize("waits", [True, False])
+def test_each_push_takes_its_hint_along(scene: Scene, other: Server, waits: bool) -> None:
+    """One by one, and faster than hints are given."""
+    author, reader = (person := scene.person()), scene.signed_in(person)
+    other.tenant.live.poll_seconds = 30  # so that only a hint can bring it in time
+    with listening(reader, url=other.url) as there:
+        there.current()
+        made = set()
+        for n in range(30):
+            (result,) = author.push(create("shelf", f"s{n}", team_id=author.team, name=f"{n}"))
+            made.add(result["server_id"])
+            if waits:
+                there.until(lambda: there.ids("shelf") == made)
+        there.until(lambda: there.ids("shelf") == made)
+
+
 def test_a_killed_listener_listens_again(scene: Scene, other: Server) -> None:
     reader = scene.person()
     other.tenant.live.poll_seconds = 30  # so that only a hint can bring it in time

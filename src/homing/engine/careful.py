@@ -17,7 +17,7 @@ from homing.engine.fast import ABOUT_DATA, advance, settle, to_write
 from homing.engine.items import Verdict, Work
 from homing.engine.meet import Meeting, edits_failed, judge, note_failed, refers_to_failed, refuse_dependent
 from homing.engine.tables import BoundTable
-from homing.postgres.sql import Connection
+from homing.postgres.sql import Call, Connection
 
 _SENTENCES = {
     "forbidden": "the row would be outside what the caller may see and write",
@@ -84,32 +84,31 @@ async def _try(conn: Connection, meeting: Meeting, work: Work) -> None:
     assert work.table is not None
     group, row = to_write(work, outcome)
     group.rows.append(row)
-    await conn.execute("SAVEPOINT homing_item")
+    await conn.run_all([Call("SAVEPOINT homing_item")])
     try:
         statement = meeting.engine.writers.statement(group)
         params = write.params_of(group, user=meeting.claims.user_id, device=meeting.device_id)
-        result = write.written(group, await (await statement.run(conn, params)).fetchall())[row.row_id]
+        result = write.written(group, (await statement.run(conn, params)).rows)[row.row_id]
         edit = meeting.edits[work.index]
         if result.stopped is None:
             for hook in work.table.declared.effects:
                 if edit.refusal is None:
                     await hook(conn, [edit], meeting.who)
             # Constraints that wait for the end of the transaction must speak now, while this item is to blame.
-            await conn.execute("SET CONSTRAINTS ALL IMMEDIATE")
-            await conn.execute("SET CONSTRAINTS ALL DEFERRED")
+            await conn.run_all([Call("SET CONSTRAINTS ALL IMMEDIATE"), Call("SET CONSTRAINTS ALL DEFERRED")])
     except ABOUT_DATA as error:
-        await conn.execute("ROLLBACK TO SAVEPOINT homing_item")
+        await conn.run_all([Call("ROLLBACK TO SAVEPOINT homing_item")])
         work.verdict = verdict_of(error, work.table, work)
         return
     if result.stopped is not None:
-        await conn.execute("ROLLBACK TO SAVEPOINT homing_item")
+        await conn.run_all([Call("ROLLBACK TO SAVEPOINT homing_item")])
         work.refuse(result.stopped, _SENTENCES[result.stopped])
         return
     if edit.refusal is not None:
-        await conn.execute("ROLLBACK TO SAVEPOINT homing_item")
+        await conn.run_all([Call("ROLLBACK TO SAVEPOINT homing_item")])
         work.refused(edit.refusal)
         return
-    await conn.execute("RELEASE SAVEPOINT homing_item")
+    await conn.run_all([Call("RELEASE SAVEPOINT homing_item")])
     advance(meeting, work, outcome)
     assert work.verdict is not None
     assert result.version is not None
@@ -120,17 +119,17 @@ async def _effects_alone(conn: Connection, meeting: Meeting, work: Work) -> None
     """An item that leaves its row as it is may still bring something of its own, such as a photo."""
     assert work.table is not None
     edit = meeting.edits[work.index]
-    await conn.execute("SAVEPOINT homing_item")
+    await conn.run_all([Call("SAVEPOINT homing_item")])
     for hook in work.table.declared.effects:
         if edit.refusal is None:
             await hook(conn, [edit], meeting.who)
     if edit.refusal is not None:
-        await conn.execute("ROLLBACK TO SAVEPOINT homing_item")
+        await conn.run_all([Call("ROLLBACK TO SAVEPOINT homing_item")])
         meeting.conflicts[:] = [found for found in meeting.conflicts if found["n"] != work.index]
         work.verdict = None
         work.refused(edit.refusal)
     else:
-        await conn.execute("RELEASE SAVEPOINT homing_item")
+        await conn.run_all([Call("RELEASE SAVEPOINT homing_item")])
 
 
 def verdict_of(error: psycopg.Error, table: BoundTable, work: Work) -> Verdict:

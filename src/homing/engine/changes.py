@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import msgspec
 from psycopg import sql
 
-from homing.engine.statement import Statement
 from homing.engine.tables import BoundTable
-from homing.postgres.sql import Connection
+from homing.postgres.sql import Connection, Statement
 
 # The record function gives the values their types back, and the table's own reading makes wire values of them. Columns
 # that do not travel, or are no more, fall out.
@@ -34,5 +33,5 @@ async def to_wire(conn: Connection, table: BoundTable, changes: Sequence[bytes])
     statement = Statement(
         sql.SQL(_TO_WIRE).format(table=table.qualified, old=table.payload_sql("o"), new=table.payload_sql("w"))
     )
-    cursor = await statement.run(conn, {"changes": (b"[" + b",".join(changes) + b"]").decode()})
-    return [msgspec.Raw((found or "{}").encode()) for (found,) in await cursor.fetchall()]
+    answer = await statement.run(conn, {"changes": (b"[" + b",".join(changes) + b"]").decode()})
+    return [msgspec.Raw((found or "{}").encode()) for (found,) in answer.rows]

@@ -21,11 +21,10 @@ from homing.engine.engine import Engine
 from homing.engine.items import Work, read_all
 from homing.engine.meet import Meeting, meet
 from homing.engine.merge import accept
-from homing.engine.statement import Statement
 from homing.engine.tables import BoundTable
 from homing.engine.values import read_row, readable
 from homing.postgres.lines import load_with
-from homing.postgres.sql import Connection, load
+from homing.postgres.sql import Connection, Statement, load
 from homing.protocol.errors import Problem
 from homing.protocol.messages import ResolveRequest
 
@@ -180,7 +179,7 @@ async def _is_out_of_scope(conn: Connection, table: BoundTable, row_id: str, use
             type=sql.SQL(table.key_type),
         )
     )
-    row = await (await statement.run(conn, {"id": row_id, "user": user})).fetchone()
+    row = (await statement.run(conn, {"id": row_id, "user": user})).row
     return row is not None and not row[0]
 
 
@@ -254,7 +253,7 @@ async def _settle(
     table = engine.bound.by_resource_type.get(resource_type)
     if table is None:
         raise Problem("state_conflict", f"{resource_type} is no longer a synced table.")
-    now_row = await (await _row_statement(table).run(conn, {"id": row_id})).fetchone()
+    now_row = (await _row_statement(table).run(conn, {"id": row_id})).row
     wanted: Mapping[str, Any] = (
         request.payload if request.payload is not None else msgspec.json.decode(client, type=dict[str, msgspec.Raw])
     )
@@ -282,7 +281,7 @@ async def _settle(
             await _touch_statement(table).run(conn, {"id": row_id})
     else:
         await _write(engine, conn, caller, table, row_id, action, code, wanted, exists=now_row is not None)
-    after = await (await _row_statement(table).run(conn, {"id": row_id})).fetchone()
+    after = (await _row_statement(table).run(conn, {"id": row_id})).row
     await conn.execute(
         load(__package__, "close_conflict"),
         {
@@ -381,7 +380,7 @@ async def _last_values(conn: Connection, table: BoundTable, row_id: str) -> dict
             " CROSS JOIN LATERAL jsonb_populate_record(NULL::{table}, o.old) AS b"
         ).format(payload=table.payload_sql("b"), id=sql.Literal(table.id), table=table.qualified)
     )
-    row = await (await statement.run(conn, {"id": row_id})).fetchone()
+    row = (await statement.run(conn, {"id": row_id})).row
     if row is None:
         raise Problem("state_conflict", "The history no longer knows this row; create it anew.")
     values: dict[str, Any] = read_row(row[0])

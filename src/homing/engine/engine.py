@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Protocol
 from uuid import UUID
 
 from psycopg import errors, sql
@@ -18,7 +19,7 @@ from homing.engine.scopes import ScopeSets
 from homing.engine.write import Writers
 from homing.postgres.database import Database
 from homing.postgres.roles import let_api_in
-from homing.postgres.sql import Connection
+from homing.postgres.sql import Call, Connection
 from homing.protocol.limits import DEFAULT_LIMITS, Limits
 
 ALONG_INDEXES: Mapping[str, str] = {
@@ -29,6 +30,16 @@ ALONG_INDEXES: Mapping[str, str] = {
     "enable_bitmapscan": "off",
 }
 """Session settings of the pool that serves push and pull."""
+
+
+class Listener(Protocol):
+    """Whoever wants to know of pushes, as soon as they are committed: before they are answered."""
+
+    def hint(self) -> Call | None:
+        """A statement to be run right behind the COMMIT, in its round trip, if there is one."""
+
+    def written(self, *, hinted: bool) -> None:
+        """It was committed. ``hinted``: so was the hint."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +67,11 @@ class Engine:
     room: Callable[[Connection, int], Awaitable[None]] | None = None
     """Asked by a push that creates more rows than it deletes, with the difference: raises Problem where there is none.
     """
+    devices: dict[str, UUID] = field(default_factory=dict)
+    """Device → its id, of those whose pushes this node applied: what the next push of theirs is expected to find."""
     seen: dict[str, float] = field(default_factory=dict)
     """Device → when its last_seen was last written: a pull writes it once a minute, not every time."""
-    on_commit: list[Callable[[], None]] = field(default_factory=list)
-    """Called as soon as a push is committed, before it is answered: whoever listens need not wait for the answer."""
+    listeners: list[Listener] = field(default_factory=list)
 
 
 async def open_engine(

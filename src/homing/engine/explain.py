@@ -13,9 +13,8 @@ from homing.engine.changes import to_wire
 from homing.engine.engine import Engine
 from homing.engine.items import canonical_key
 from homing.engine.scopes import held_statement
-from homing.engine.statement import Statement
 from homing.engine.tables import BoundTable
-from homing.postgres.sql import load
+from homing.postgres.sql import Statement, load
 from homing.protocol.errors import Problem
 from homing.protocol.token import Snapshot
 
@@ -79,13 +78,8 @@ async def explain(engine: Engine, *, device: str, resource_type: str, row: str) 
         _id, user_id, username, _role, status, snapshot, epoch, acked_at, last_seen, here = found
         held = set()
         if user_id is not None:
-            held = {
-                s
-                for (s,) in await (
-                    await held_statement(engine.bound.scope_names()).run(conn, {"user": user_id})
-                ).fetchall()
-            }
-        standing = await (await _scopes_of(table).run(conn, {"id": key})).fetchone()
+            held = {s for (s,) in (await held_statement(engine.bound.scope_names()).run(conn, {"user": user_id})).rows}
+        standing = (await _scopes_of(table).run(conn, {"id": key})).row
         gone = await (
             await conn.execute(
                 "SELECT scope FROM homing.departures WHERE table_id = %s AND row_id = %s AND scope = ANY (%s)",
@@ -125,7 +119,7 @@ async def explain(engine: Engine, *, device: str, resource_type: str, row: str) 
 async def scopes_of(engine: Engine, user: UUID) -> list[str]:
     """The scopes a user holds at this moment."""
     async with engine.owner.connection() as conn:
-        rows = await (await held_statement(engine.bound.scope_names()).run(conn, {"user": user})).fetchall()
+        rows = (await held_statement(engine.bound.scope_names()).run(conn, {"user": user})).rows
     return [scope for (scope,) in rows]
 
 
@@ -137,7 +131,7 @@ async def search(engine: Engine, *, resource_type: str, text: str, limit: int) -
         raise Problem("not_found")
     async with engine.owner.connection() as conn:
         params = {"text": text.lower(), "limit": limit, "searched": SEARCHED_MAX}
-        rows = await (await _search_statement(table).run(conn, params)).fetchall()
+        rows = (await _search_statement(table).run(conn, params)).rows
     return [Found(key, label) for key, label in rows]
 
 

@@ -8,8 +8,7 @@ write) raises ``NeedsCareError``: the batch is rolled back and done again the ca
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -30,7 +29,7 @@ from homing.engine.meet import (
 from homing.engine.merge import added
 from homing.engine.values import wire
 from homing.engine.write import Group, Row
-from homing.postgres.sql import Connection
+from homing.postgres.sql import Call, Connection
 
 _ORDER = {"create": 0, "update": 1, "delete": 2}
 
@@ -204,20 +203,17 @@ def advance(meeting: Meeting, work: Work, outcome: decide.Create | decide.Update
         decided(meeting, work, outcome.decided, outcome.base, before)
 
 
-async def write_all(conn: Connection, meeting: Meeting, groups: Sequence[Group]) -> None:
-    """Send the groups' statements, one after the other. Each fails as a whole unless every row of it became what was
-    planned. To be called within a pipeline, whose end raises what failed."""
-    for group in groups:
-        params = write.params_of(group, user=meeting.claims.user_id, device=meeting.device_id)
-        await meeting.engine.writers.sealed(group).run(conn, params)
+def write_all(meeting: Meeting, groups: Sequence[Group]) -> list[Call]:
+    """The groups' statements. Each fails as a whole unless every row of it became what was planned."""
+    user, device = meeting.claims.user_id, meeting.device_id
+    writers = meeting.engine.writers
+    return [writers.sealed(group).call(write.params_of(group, user=user, device=device)) for group in groups]
 
 
-@asynccontextmanager
-async def pinned(conn: Connection) -> AsyncIterator[None]:
-    """A pipeline whose failures, where they are about the data, become NeedsCareError."""
+async def run_pinned(conn: Connection, calls: Sequence[Call]) -> None:
+    """Run statements whose failures, where they are about the data, become NeedsCareError."""
     try:
-        async with conn.pipeline():
-            yield
+        await conn.run_all(calls)
     except psycopg.DatabaseError as error:
         if error.sqlstate == STOPPED or isinstance(error, ABOUT_DATA):
             raise NeedsCareError from error

@@ -28,9 +28,8 @@ from psycopg import sql
 
 from homing.engine.bind import Bound
 from homing.engine.scopes import DIGEST_SQL, NOTHING, ScopeSet, held_sql
-from homing.engine.statement import Statement
 from homing.engine.tables import BoundTable, ScopeKey
-from homing.postgres.sql import load
+from homing.postgres.sql import Statement, load
 from homing.protocol.token import Place, Snapshot
 
 MANY_KEYS = 64

@@ -29,10 +29,9 @@ from homing.engine.engine import Engine
 from homing.engine.feeds import Delta
 from homing.engine.pull import check_token, find_token, read_info
 from homing.engine.scopes import NOTHING, ScopeSet
-from homing.engine.statement import Statement
 from homing.engine.tables import BoundTable
 from homing.engine.who import check_caller, read_who
-from homing.postgres.sql import Connection
+from homing.postgres.sql import Connection, Statement
 from homing.protocol import token as tokens
 from homing.protocol.errors import Problem
 from homing.protocol.token import Snapshot, Token
@@ -86,7 +85,7 @@ async def _look(
         "device": claims.device_name,
         "guess": guess.digest,
     }
-    result = (await statement.run(conn, params)).pgresult
+    result = (await statement.run(conn, params)).result
     assert result is not None
     info, here = read_info(result)
     check_caller(info.who or await read_who(conn, claims), claims, device_needed=False)
@@ -139,7 +138,7 @@ async def read_rows(
 
     The ids come from a query over the keys of ``load.scopes``.
     """
-    rows = await (await _rows(table).run(conn, {"ids": list(ids), "until": str(load.snapshot)})).fetchall()
+    rows = (await _rows(table).run(conn, {"ids": list(ids), "until": str(load.snapshot)})).rows
     return {key: (version, payload) for key, version, payload in rows}
 
 

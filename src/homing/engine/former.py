@@ -12,13 +12,10 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from uuid import UUID
 
-from psycopg import AsyncCursor
-from psycopg.rows import TupleRow
-
 from homing.engine.engine import Engine
 from homing.engine.items import Work, canonical_key
 from homing.engine.tables import BoundTable
-from homing.postgres.sql import Connection
+from homing.postgres.sql import Answer, Call, Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,23 +29,23 @@ class Former:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question in a pipeline. Its ``answer`` can be had after the pipeline."""
+    """A question, to be sent with others."""
 
     table: BoundTable
     keys: AbstractSet[str]
-    cursor: AsyncCursor[TupleRow]
+    call: Call
 
-    async def answer(self) -> Former:
-        return Former(self.keys, {row_id for (row_id,) in await self.cursor.fetchall()})
-
-
-async def ask(engine: Engine, conn: Connection, table: BoundTable, keys: AbstractSet[str], *, user: UUID) -> Asked:
-    params = {"ids": sorted(keys), "user": user}
-    return Asked(table, keys, await engine.readers.former(table).run(conn, params))
+    def read(self, answer: Answer) -> Former:
+        return Former(self.keys, {row_id for (row_id,) in answer.rows})
 
 
-async def ask_early(engine: Engine, conn: Connection, works: Sequence[Work], *, user: UUID) -> list[Asked]:
-    """Ask about the keys that a batch of nothing but creates brings, as far as can be told before its caller is
+def ask(engine: Engine, table: BoundTable, keys: AbstractSet[str], *, user: UUID, stops: bool = False) -> Asked:
+    """``stops``: the transaction is, unless none was a row's."""
+    return Asked(table, keys, engine.readers.former(table, stops=stops).call({"ids": sorted(keys), "user": user}))
+
+
+def ask_early(engine: Engine, works: Sequence[Work], *, user: UUID, stops: bool) -> list[Asked]:
+    """About the keys that a batch of nothing but creates brings, as far as can be told before its caller is
     confirmed."""
     tables: dict[int, BoundTable] = {}
     keys: dict[int, set[str]] = {}
@@ -63,7 +60,7 @@ async def ask_early(engine: Engine, conn: Connection, works: Sequence[Work], *, 
         if key is not None:
             tables[work.table.id] = work.table
             keys.setdefault(work.table.id, set()).add(key)
-    return [await ask(engine, conn, table, keys[n], user=user) for n, table in tables.items()]
+    return [ask(engine, table, keys[n], user=user, stops=stops) for n, table in tables.items()]
 
 
 async def find(
@@ -78,5 +75,6 @@ async def find(
     """Which of ``keys`` were rows that are deleted now; asked only where the opening did not."""
     found = known.get(table.id)
     if found is None or not keys <= found.asked:
-        found = await (await ask(engine, conn, table, keys, user=user)).answer()
+        asked = ask(engine, table, keys, user=user)
+        found = asked.read((await conn.run_all([asked.call]))[0])
     return sorted(keys & found.gone)

@@ -34,21 +34,13 @@ from psycopg import sql
 
 from homing.engine.bind import Bound
 from homing.engine.feeds import Feeds
-from homing.engine.live_callers import Answer
 from homing.engine.pull import format_time
-from homing.engine.statement import Statement
 from homing.engine.tables import BoundTable
-from homing.postgres.sql import Connection, fetch_all, load
+from homing.postgres.sql import Answer, Call, Connection, Statement, fetch_all, load
 from homing.protocol.token import Snapshot
 
 ROUND_ROWS_MAX = 2000
 """Rows of one table, or departures, that a round reads. With more, everybody pulls: pages are made for that."""
-
-_ACTOR = (
-    "(SELECT h.actor FROM homing.history AS h WHERE h.table_id = {table} AND h.row_id = {row}"
-    " AND h.at > now() - interval '1 hour' ORDER BY h.version DESC LIMIT 1)"
-)
-"""Who wrote it. Bounded in time, so that one month of the history is looked at and not all."""
 
 
 class Change(msgspec.Struct):
@@ -159,16 +151,15 @@ class Reader:
             sql.SQL(" UNION ALL ").join([_INFO, *branches, _departures(bound), _PRESENCE, _RESOLVED, _NOTIFIED])
         )
 
-    async def ask(self, conn: Connection, before: Snapshot | None) -> Answer:
-        """Ask what changed since ``before``, in a pipeline or not; ``collect`` reads the answer. ``conn`` must belong
-        to the owner and go along indexes."""
+    def ask(self, before: Snapshot | None) -> Call:
+        """What changed since ``before``; ``collect`` reads the answer. To be run by the owner, along indexes."""
         if before is None:
-            return await self._first.run(conn, {})
-        return await self._next.run(conn, {"since": str(before), "low": str(before.xmin), "limit": self._rows_max})
+            return self._first.call({})
+        return self._next.call({"since": str(before), "low": str(before.xmin), "limit": self._rows_max})
 
     def collect(self, answer: Answer, before: Snapshot | None, *, at: datetime) -> Round:
         """The round."""
-        result: Any = answer.pgresult
+        result: Any = answer.result
         value = result.get_value
         counts: dict[tuple[bytes, bytes], int] = {}
         rows: dict[tuple[int, str], Row] = {}
@@ -253,7 +244,7 @@ def _rows(table: BoundTable) -> sql.Composable:
         for key in table.scope_keys
     )
     return sql.SQL(
-        "(SELECT 1, {id}, t.{pk}::text, {change}, t.homing_scopes, {actor} FROM ("
+        "(SELECT 1, {id}, t.{pk}::text, {change}, t.homing_scopes, homing.actor_of({id}, t.{pk}::text) FROM ("
         "SELECT t.*, json_build_array({scopes})::text AS homing_scopes FROM {table} AS t"
         " WHERE t.{version} >= 1 AND {since} ORDER BY t.changed, t.{pk} LIMIT %(limit)s) AS t"
         " CROSS JOIN LATERAL (SELECT {payload}) AS homing_payload)"
@@ -262,9 +253,6 @@ def _rows(table: BoundTable) -> sql.Composable:
         pk=sql.Identifier(table.key.name),
         change=Feeds._change(table),
         scopes=scopes,
-        actor=sql.SQL(_ACTOR).format(
-            table=sql.Literal(table.id), row=sql.SQL("t.{}::text").format(sql.Identifier(table.key.name))
-        ),
         table=table.qualified,
         version=table.version_sql,
         since=sql.SQL(_SINCE.format("t.changed")),
@@ -274,11 +262,11 @@ def _rows(table: BoundTable) -> sql.Composable:
 
 def _departures(bound: Bound) -> sql.Composable:
     return sql.SQL(
-        "(SELECT 2, d.table_id, d.row_id, d.scope, NULL, {actor} FROM homing.departures AS d"
+        "(SELECT 2, d.table_id, d.row_id, d.scope, NULL, homing.actor_of(d.table_id, d.row_id)"
+        " FROM homing.departures AS d"
         " WHERE length(d.row_id) >= 0 AND {since} AND d.table_id = ANY({ids})"
         " ORDER BY d.xid, d.table_id, d.row_id LIMIT %(limit)s)"
     ).format(
-        actor=sql.SQL(_ACTOR).format(table=sql.SQL("d.table_id"), row=sql.SQL("d.row_id")),
         since=sql.SQL(_SINCE.format("d.xid")),
         ids=sql.Literal([table.id for table in bound.tables]),
     )

@@ -10,17 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from psycopg import AsyncRawCursor, sql
-from psycopg.rows import TupleRow
+from psycopg import sql
 
 from homing.engine.bind import Bound
 from homing.engine.caller import Claims
 from homing.engine.scopes import DIGEST_SQL, held_sql
-from homing.engine.statement import Statement
 from homing.engine.who import Who
-from homing.postgres.sql import Connection, load
-
-Answer = AsyncRawCursor[TupleRow]
+from homing.postgres.sql import Answer, Call, Connection, Statement, load
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +71,17 @@ class Callers:
             "sessions": [each.session_id for each in callers],
             "devices": [each.device_name for each in callers],
         }
-        cursor = await self._standing.run(conn, params)
+        answer = await self._standing.run(conn, params)
         found = []
-        for role, user_type, valid, device_id, status, own, digest in await cursor.fetchall():
+        for role, user_type, valid, device_id, status, own, digest in answer.rows:
             who = None if valid is None else Who(role, valid, device_id, status, own)
             found.append(Standing(who, user_type, digest))
         return found
 
-    async def ask(self, conn: Connection, badges: Sequence[Badge], digests: Sequence[str]) -> Answer:
-        """Ask who has fallen, in a pipeline or not; ``fallen`` reads the answer. ``digests`` name, in hexadecimal, the
-        scopes that each is to hold still; NULL where it does not matter."""
-        return await self._fallen.run(
-            conn,
+    def ask(self, badges: Sequence[Badge], digests: Sequence[str]) -> Call:
+        """Who has fallen; ``fallen`` reads the answer. ``digests`` name, in hexadecimal, the scopes that each is to
+        hold still; NULL where it does not matter."""
+        return self._fallen.call(
             {
                 "users": _array([each.user for each in badges]),
                 "sessions": _array([each.session for each in badges]),
@@ -97,9 +92,9 @@ class Callers:
         )
 
 
-async def fallen(answer: Answer) -> list[int]:
+def fallen(answer: Answer) -> list[int]:
     """The places of those whose token does not hold, or who hold other scopes."""
-    return [n - 1 for (n,) in await answer.fetchall()]
+    return [n - 1 for (n,) in answer.rows]
 
 
 def _compose(name: str, scope_names: Mapping[str, str]) -> Statement:

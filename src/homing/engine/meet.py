@@ -26,7 +26,7 @@ from homing.engine.items import Verdict, Work, base_version, is_numbered, key_te
 from homing.engine.pull import read_token
 from homing.engine.tables import BoundTable
 from homing.engine.values import Values
-from homing.postgres.sql import Connection
+from homing.postgres.sql import Call, Connection
 from homing.protocol.errors import Problem
 from homing.protocol.messages import Item
 from homing.protocol.token import Snapshot, Token
@@ -73,7 +73,7 @@ class Meeting:
 
     async def undo(self, conn: Connection) -> None:
         """Take back every row this attempt wrote; the claim stays."""
-        await conn.execute("ROLLBACK TO SAVEPOINT homing_works")
+        await conn.run_all([Call("ROLLBACK TO SAVEPOINT homing_works")])
         self.conflicts.clear()
 
 
@@ -84,7 +84,7 @@ async def meet(
     the applications' ``prepare`` hooks run."""
     meeting.tables = _tables(meeting.engine, works)
     if meeting.atomic:
-        await conn.execute("SAVEPOINT homing_works")
+        await conn.run_all([Call("SAVEPOINT homing_works")])
     await _give_ids(conn, meeting, works, known)
     resolve(works, known)
     await _find_named(conn, meeting, works)
@@ -142,7 +142,7 @@ def _tables(engine: Engine, works: Sequence[Work]) -> tuple[BoundTable, ...]:
 async def _give_ids(conn: Connection, meeting: Meeting, works: Sequence[Work], known: Mapping[str, str]) -> None:
     """Keys for creates of tables that number their rows themselves: first, so that others can refer to them."""
     for table in meeting.tables:
-        if table.key_type == "uuid" or table.key_default is None:
+        if not table.numbers_itself:
             continue
         waiting = [
             work
@@ -152,8 +152,8 @@ async def _give_ids(conn: Connection, meeting: Meeting, works: Sequence[Work], k
         ]
         if not waiting:
             continue
-        cursor = await meeting.engine.readers.new_ids(table).run(conn, {"count": len(waiting)})
-        for work, (row_id,) in zip(waiting, await cursor.fetchall(), strict=True):
+        made = await meeting.engine.readers.new_ids(table).run(conn, {"count": len(waiting)})
+        for work, (row_id,) in zip(waiting, made.rows, strict=True):
             work.row_id = row_id
 
 
@@ -247,21 +247,20 @@ async def _lock(conn: Connection, meeting: Meeting, works: Sequence[Work], *, ca
         return
     tables = [table for table in meeting.tables if table.id in ids]
     readers = meeting.engine.readers
-    cursors = []
-    async with conn.pipeline():
-        for table in tables:
-            params = {"ids": sorted(ids[table.id]), "user": meeting.claims.user_id}
-            cursors.append(await readers.rows(table).run(conn, params))
-    for table, cursor in zip(tables, cursors, strict=True):
-        for row_id, version, changed, payload in await cursor.fetchall():
+    user = meeting.claims.user_id
+    locked = await conn.run_all(
+        [readers.rows(each).call({"ids": sorted(ids[each.id]), "user": user}) for each in tables]
+    )
+    for table, answer in zip(tables, locked, strict=True):
+        for row_id, version, changed, payload in answer.rows:
             values = value_codec.read_row(payload)
             meeting.standings[table.id, row_id] = Standing(values, version, version, int(changed))
     for table in tables:
         made = {w.row_id for w in _open(works) if w.table is table and w.item is not None and w.item.action == "create"}
         missing = [r for r in ids[table.id] if (table.id, r) not in meeting.standings and r not in made]
         if missing:
-            cursor = await readers.left(table).run(conn, {"ids": sorted(missing), "user": meeting.claims.user_id})
-            for (row_id,) in await cursor.fetchall():
+            left = await readers.left(table).run(conn, {"ids": sorted(missing), "user": user})
+            for (row_id,) in left.rows:
                 meeting.standings[table.id, row_id] = Standing(None, 0, 0, 0, left=True)
 
 
@@ -320,8 +319,8 @@ async def _read_history(conn: Connection, meeting: Meeting, works: Sequence[Work
         needs = list(dict.fromkeys(wanted.get(table.id, [])))
         if needs:
             params = {"wanted": base.wanted_json(needs), "device": meeting.device_id, "sent": meeting.sent}
-            cursor = await meeting.engine.readers.history(table).run(conn, params)
-            meeting.history |= base.since(await cursor.fetchall(), needs, table)
+            answer = await meeting.engine.readers.history(table).run(conn, params)
+            meeting.history |= base.since(answer.rows, needs, table)
 
 
 def add_link(standing: Standing, item: Item) -> None:

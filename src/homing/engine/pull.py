@@ -164,7 +164,7 @@ async def _page(engine: Engine, conn: Connection, claims: Claims, token: Token, 
             "device": claims.device_name,
             "guess": guess.digest,
         }
-        result = (await statement.run(conn, params)).pgresult
+        result = (await statement.run(conn, params)).result
         assert result is not None
         info, here = read_info(result)
         check_caller(info.who or await read_who(conn, claims), claims, device_needed=False)

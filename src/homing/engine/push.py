@@ -9,6 +9,11 @@ One batch is one transaction, in a fixed number of round trips whatever it holds
 4. *write*   each group of edits of one table, one action and one set of columns by one statement;
 5. *record*  every item beside its effect, and commit.
 
+Most of what phones send needs none of what steps 1 and 2 read: creates that nothing looks into, from a device that
+pushed through this node before. Such a batch is decided on what they nearly always find (the caller is still who the
+token says, nothing of it was judged before, no key was another row's), and goes as a whole in *one* round trip, with
+statements that stop it where that is not so. Then it is rolled back and done as above (ADR 0068).
+
 The verdict and its effect commit together, and the claim comes first: that is all there is to "exactly once". A retry
 finds the claim and gets the stored verdicts.
 
@@ -23,6 +28,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 from uuid import UUID, uuid4
 
 import msgspec
@@ -32,14 +38,14 @@ from homing.engine import careful, fast, record, status
 from homing.engine.again import give_twins, part_twins, recall
 from homing.engine.caller import Claims
 from homing.engine.engine import Engine
-from homing.engine.former import Former, ask_early
+from homing.engine.former import Asked, Former, ask_early
 from homing.engine.items import Work, correct_times, read_all, references
 from homing.engine.meet import Meeting, meet
 from homing.engine.pull import format_time, read_token
 from homing.engine.record import results_of, stored_results
 from homing.engine.who import check_caller, read_who
 from homing.engine.write import Group
-from homing.postgres.sql import Connection, load
+from homing.postgres.sql import BEGIN, COMMIT, ROLLBACK, Call, Connection, load, statement
 from homing.protocol import token as tokens
 from homing.protocol.errors import Problem
 from homing.protocol.messages import Item, PushAnswer, PushRequest
@@ -48,9 +54,20 @@ from homing.protocol.token import Token
 ATTEMPTS_MAX = 4
 """Times a batch is begun again after a deadlock or a failed group before the client is told to come back."""
 
+DEVICES_MAX = 100_000
+"""Devices that a node remembers the ids of."""
+
 OFFSET_MAX = timedelta(days=36525)
 """A device's clock may be off by this: one whose battery was empty says 1970. Beyond it the measurement itself is
 nonsense and is not used."""
+
+
+Way = Literal["at once", "fast", "careful"]
+"""How a batch is tried: at once where nothing has to be read for it, else as the fast way is."""
+
+
+class UnexpectedError(Exception):
+    """What was taken for granted was not so, or an item was stopped: nothing was done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +77,15 @@ class Opened:
     device_id: UUID | None
     trust: float
     offset: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What step 1 found. ``judged``: what items of the batch's temp ids got before (again.py)."""
+
+    opened: Opened
+    judged: Sequence[tuple[object, ...]]
+    former: dict[int, Former]
 
 
 async def push(engine: Engine, claims: Claims, request: PushRequest, *, in_session: bool = True) -> PushAnswer:
@@ -89,13 +115,15 @@ async def push(engine: Engine, claims: Claims, request: PushRequest, *, in_sessi
     unread = request.client_sync_token is not None and batch.base_token is None
     if unread and engine.renew_keys is not None and await engine.renew_keys():
         batch = Batch.of(engine, claims, request, now=engine.clock())
-    carefully = False
+    way: Way = "at once" if in_session else "fast"
     for _ in range(ATTEMPTS_MAX):
         try:
             async with engine.indexed.connection() as conn:
-                return await _attempt(engine, conn, claims, request, batch, carefully=carefully, in_session=in_session)
+                return await _attempt(engine, conn, claims, request, batch, way, in_session=in_session)
+        except UnexpectedError:
+            way = "fast"
         except fast.NeedsCareError:
-            carefully = True
+            way = "careful"
         except Problem as problem:
             if isinstance(problem.__cause__, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure):
                 continue
@@ -173,38 +201,32 @@ async def _attempt(
     claims: Claims,
     request: PushRequest,
     batch: Batch,
+    way: Way,
     *,
-    carefully: bool,
     in_session: bool,
 ) -> PushAnswer:
     """One try at the whole batch. Leaving the block without COMMIT rolls everything back."""
     works = read_all(request.items, engine.bound.by_resource_type, engine.limits, now=batch.now)
-    opened, claimed, judged, former = await _open(
-        engine, conn, claims, batch, request, works, carefully=carefully, in_session=in_session
-    )
-    if opened is None:
-        await conn.execute("ROLLBACK")
-        await _explain_refusal(conn, claims)
-        raise Problem("unauthenticated")
-    if not works:
-        await conn.execute("ROLLBACK")
-        return PushAnswer(
-            batch_id=str(batch.id),
-            batch_token=batch.token,
-            processed_at=format_time(batch.now),
-            server_sync_token=batch.server_sync_token,
-            results=[],
-        )
-    if not claimed:
-        await conn.execute("ROLLBACK")
-        return await _repeat(engine, conn, claims, batch, request)
+    expected = _expected(engine, claims, request, works, batch) if way == "at once" else None
+    # Whether carefully made creates are of former rows is asked when their rows are locked.
+    asked = [] if way == "careful" else ask_early(engine, works, user=claims.user_id, stops=expected is not None)
+    opening = _opening(engine, claims, batch, request, works, expected, in_session=in_session)
+    opening += [each.call for each in asked]
+    if expected is None:
+        found = await _open(engine, conn, claims, batch, request, works, opening, asked)
+        if isinstance(found, PushAnswer):
+            return found
+        opening = []
+    else:
+        found = Found(expected, [], {each.table.id: Former(each.keys, frozenset()) for each in asked})
+    opened, carefully = found.opened, way == "careful"
     if engine.room is not None:
         await engine.room(conn, _growth(works))
     correct_times(works, opened.offset, batch.now)
     held = opened.trust < engine.trust_threshold
     meeting = Meeting(engine, claims, batch.id, opened.device_id, batch.now, batch.base_token, atomic=request.atomic)
-    meeting.former = former
-    known = await recall(conn, works, judged)
+    meeting.former = found.former
+    known = await recall(conn, works, found.judged)
     groups: list[Group] = []
     fresh, twins = part_twins(works)
     if held:
@@ -216,20 +238,28 @@ async def _attempt(
             await meeting.undo(conn)
             record.abort(works, culprit)
             groups = []
+    # Of rows that were never there nothing is in conflict; and it would be kept outside of the transaction.
+    assert expected is None or not meeting.conflicts
     await record.keep_conflicts(conn, meeting, works)
     give_twins(twins)
-    async with fast.pinned(conn):
-        await fast.write_all(conn, meeting, groups)
-        await record.keep_items(conn, meeting, works)
-        if opened.device_id is not None:
-            state: status.State = "syncing" if (request.pending or 0) > len(works) else "idle"
-            await status.keep(conn, claims, state, now=batch.now, pending=request.pending)
-        if held:
-            reason = f"trust {opened.trust:.2f} is below {engine.trust_threshold:.2f}"
-            await conn.execute(load(__package__, "hold_batch"), {"batch": batch.id, "reason": reason})
-        await conn.execute("COMMIT")
-    for tell in engine.on_commit:
-        tell()
+    calls = [*fast.write_all(meeting, groups), record.keep_items(meeting, works)]
+    if opened.device_id is not None:
+        state: status.State = "syncing" if (request.pending or 0) > len(works) else "idle"
+        calls.append(status.keep(claims, state, now=batch.now, pending=request.pending))
+    if held:
+        reason = f"trust {opened.trust:.2f} is below {engine.trust_threshold:.2f}"
+        calls.append(statement(__package__, "hold_batch").call({"batch": batch.id, "reason": reason}))
+    hints = [each.hint() for each in engine.listeners]
+    try:
+        await fast.run_pinned(conn, [*opening, *calls, COMMIT, *filter(None, hints)])
+    except fast.NeedsCareError as error:
+        if expected is None:
+            raise
+        engine.devices.pop(claims.device_name or "", None)
+        raise UnexpectedError from error
+    _expect(engine, claims, opened, held=held)
+    for listener, hint in zip(engine.listeners, hints, strict=True):
+        listener.written(hinted=hint is not None)
     return PushAnswer(
         batch_id=str(batch.id),
         batch_token=batch.token,
@@ -246,12 +276,48 @@ async def _open(
     batch: Batch,
     request: PushRequest,
     works: Sequence[Work],
+    opening: Sequence[Call],
+    asked: Sequence[Asked],
+) -> Found | PushAnswer:
+    """Step 1, one round trip; or the answer, where there is nothing more to do."""
+    _, caller, claimed, *answers = await conn.run_all(opening)
+    if caller.row is None:
+        await conn.run_all([ROLLBACK])
+        await _explain_refusal(conn, claims)
+        raise Problem("unauthenticated")
+    if not works:
+        await conn.run_all([ROLLBACK])
+        return PushAnswer(
+            batch_id=str(batch.id),
+            batch_token=batch.token,
+            processed_at=format_time(batch.now),
+            server_sync_token=batch.server_sync_token,
+            results=[],
+        )
+    rows = claimed.rows
+    if rows[0][0] is None:
+        await conn.run_all([ROLLBACK])
+        return await _repeat(engine, conn, claims, batch, request)
+    device_id, trust, offset, *_ = caller.row
+    return Found(
+        Opened(device_id, trust, timedelta(seconds=offset or 0)),
+        [row[1:-1] for row in rows if row[1] is not None],
+        {each.table.id: each.read(answer) for each, answer in zip(asked, answers, strict=True)},
+    )
+
+
+def _opening(
+    engine: Engine,
+    claims: Claims,
+    batch: Batch,
+    request: PushRequest,
+    works: Sequence[Work],
+    expected: Opened | None,
     *,
-    carefully: bool,
     in_session: bool,
-) -> tuple[Opened | None, bool, list[tuple[object, ...]], dict[int, Former]]:
-    """Step 1, one round trip: the caller, whether the claim is ours, what is known of the batch's temp ids, and of the
-    keys its creates bring."""
+) -> list[Call]:
+    """The statements of step 1: the caller, whether the claim is ours, and what is known of the batch's temp ids. Where
+    something is ``expected``, they stop the transaction unless it is so."""
     who = {
         "user": claims.user_id,
         "role": claims.role,
@@ -272,20 +338,39 @@ async def _open(
         "body_hash": batch.body_hash,
         "atomic": request.atomic,
         "now": batch.now,
+        "temp_ids": sorted(references(works)) if claims.device_name is not None else [],
+        "expected": None if expected is None else expected.device_id,
+        "trust_min": engine.trust_threshold,
     }
-    claim["temp_ids"] = sorted(references(works)) if claims.device_name is not None else []
     opening = "open_device" if claims.device_name is not None else "open_web" if in_session else "open_earlier"
-    async with conn.pipeline():
-        await conn.execute("BEGIN")
-        caller = await conn.execute(load(__package__, opening), who)
-        claimed = await conn.execute(load(__package__, "claim_batch"), claim)
-        # Whether carefully made creates are of former rows is asked when their rows are locked.
-        asked = [] if carefully else await ask_early(engine, conn, works, user=claims.user_id)
-    row = await caller.fetchone()
-    opened = None if row is None else Opened(row[0], row[1], timedelta(seconds=row[2] or 0))
-    rows = await claimed.fetchall()
-    former = {each.table.id: await each.answer() for each in asked}
-    return opened, rows[0][0] is not None, [row[1:] for row in rows if row[1] is not None], former
+    return [BEGIN, statement(__package__, opening).call(who), statement(__package__, "claim_batch").call(claim)]
+
+
+def _expected(
+    engine: Engine, claims: Claims, request: PushRequest, works: Sequence[Work], batch: Batch
+) -> Opened | None:
+    """What step 1 is going to find, where a batch can be decided without reading anything; None where it cannot."""
+    device = engine.devices.get(claims.device_name or "")
+    if device is None or engine.room is not None or request.atomic or not works:
+        return None
+    for work in works:
+        if work.verdict is not None or work.table is None or work.item is None or work.item.action != "create":
+            return None
+        declared = work.table.declared
+        if declared.prepare or declared.effects or declared.named or work.table.numbers_itself:
+            return None
+        if work.edited_at is not batch.now and batch.measured is None:
+            return None  # by the device's clock, and how far that is off is in the database
+    return Opened(device, engine.trust_threshold, batch.measured or timedelta(0))
+
+
+def _expect(engine: Engine, claims: Claims, opened: Opened, *, held: bool) -> None:
+    """Remember the device for its next push."""
+    if claims.device_name is None or opened.device_id is None or held:
+        return
+    if len(engine.devices) >= DEVICES_MAX:
+        engine.devices.clear()
+    engine.devices[claims.device_name] = opened.device_id
 
 
 async def _explain_refusal(conn: Connection, claims: Claims) -> None:
@@ -358,7 +443,6 @@ async def _judge(conn: Connection, meeting: Meeting, works: Sequence[Work], *, c
     groups = fast.plan(meeting, works)
     if not any(table.declared.effects for table in meeting.tables):
         return groups
-    async with fast.pinned(conn):
-        await fast.write_all(conn, meeting, groups)
+    await fast.run_pinned(conn, fast.write_all(meeting, groups))
     await fast.run_effects(conn, meeting, works)
     return []

@@ -14,9 +14,8 @@ import msgspec
 from psycopg import sql
 
 from homing.engine.engine import Engine
-from homing.engine.statement import Statement
 from homing.engine.tables import BoundTable
-from homing.postgres.sql import load
+from homing.postgres.sql import Statement, load
 
 DEVICES_MAX = 200
 """Devices asked whether they hold a row: each costs what its user's scopes cost."""
@@ -51,7 +50,7 @@ async def reach(engine: Engine, *, resource_type: str, row_id: str, version: int
         return Reach(exists=False, version=None, holders=[], whole=True)
     params = {"table_id": table.id, "id": row_id, "version": version, "limit": DEVICES_MAX}
     async with engine.owner.snapshot() as conn:
-        rows = await (await _statement(table).run(conn, params)).fetchall()
+        rows = (await _statement(table).run(conn, params)).rows
     found = rows[0]
     holders = [
         Holder(id=row[3], device_id=row[4], user=row[5], last_seen=row[6], acked_at=row[7], has=bool(row[8]))

@@ -10,7 +10,7 @@ import msgspec
 
 from homing.engine.items import Verdict, Work
 from homing.engine.meet import Meeting
-from homing.postgres.sql import Connection, load
+from homing.postgres.sql import Call, Connection, load, statement
 from homing.protocol.messages import Result
 
 _SENT_AGAIN = frozenset({"dependency_failed", "group_aborted", "stale_epoch"})
@@ -41,11 +41,11 @@ class _Kept(msgspec.Struct, kw_only=True):
     quarantined: bool
 
 
-async def keep_items(conn: Connection, meeting: Meeting, works: Sequence[Work]) -> None:
-    """Keep every item with its verdict, by one statement."""
+def keep_items(meeting: Meeting, works: Sequence[Work]) -> Call:
+    """What keeps every item with its verdict."""
     items = msgspec.json.encode([_kept(work) for work in works]).decode()
     params = {"batch": meeting.batch, "device_id": meeting.device_id, "items": items}
-    await conn.execute(load(__package__, "keep_items"), params)
+    return statement(__package__, "keep_items").call(params)
 
 
 async def keep_conflicts(conn: Connection, meeting: Meeting, works: Sequence[Work]) -> None:

@@ -16,8 +16,7 @@ from functools import cached_property
 
 from psycopg import sql
 
-from homing.engine.statement import Statement
-from homing.postgres.sql import Connection, load
+from homing.postgres.sql import Connection, Statement, load
 from homing.protocol.errors import Problem
 
 DIGEST_SQL = (

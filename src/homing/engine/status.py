@@ -18,7 +18,7 @@ import msgspec
 from homing.engine.caller import Claims
 from homing.engine.engine import Engine
 from homing.engine.who import check_caller, read_who
-from homing.postgres.sql import Connection, load
+from homing.postgres.sql import Call, load, statement
 from homing.protocol.errors import Problem
 
 State = Literal["idle", "syncing", "error"]
@@ -95,10 +95,10 @@ async def status(engine: Engine, claims: Claims) -> DeviceStatus:
     )
 
 
-async def keep(conn: Connection, claims: Claims, state: State, *, now: datetime, pending: int | None = None) -> None:
-    """Write the device's state; ``pending``: what is left in its outbox, where it said so."""
+def keep(claims: Claims, state: State, *, now: datetime, pending: int | None = None) -> Call:
+    """What writes the device's state; ``pending``: what is left in its outbox, where it said so."""
     params = {"device": claims.device_name, "status": state, "now": now, "pending": pending}
-    await conn.execute(load(__package__, "keep_sync_metadata"), params)
+    return statement(__package__, "keep_sync_metadata").call(params)
 
 
 async def note(engine: Engine, claims: Claims, state: State) -> None:
@@ -110,7 +110,7 @@ async def note(engine: Engine, claims: Claims, state: State) -> None:
         engine.states.clear()
     engine.states[name] = state
     async with engine.database.connection() as conn:
-        await keep(conn, claims, state, now=engine.clock())
+        await conn.run_all([keep(claims, state, now=engine.clock())])
 
 
 @contextlib.asynccontextmanager

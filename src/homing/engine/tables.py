@@ -88,6 +88,11 @@ class BoundTable:
         """The name of the stamp column that counts versions."""
         return sql.Identifier(self.version)
 
+    @property
+    def numbers_itself(self) -> bool:
+        """Whether keys that a client leaves out come from the database, and not from a UUID made here."""
+        return self.key_type != "uuid" and self.key_default is not None
+
     def rights(self, role: str) -> Rights:
         return self.declared.write.get(role) or self.declared.write.get(ANYONE, _NONE)
 

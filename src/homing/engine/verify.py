@@ -13,9 +13,9 @@ from homing.engine.engine import Engine
 from homing.engine.feeds import Delta
 from homing.engine.pull import check_token, find_token, read_info
 from homing.engine.scopes import NOTHING
-from homing.engine.statement import Statement
 from homing.engine.tables import BoundTable
 from homing.engine.who import check_caller
+from homing.postgres.sql import Statement
 from homing.protocol.errors import Problem
 from homing.protocol.messages import Digest, VerifyAnswer, VerifyRequest
 
@@ -61,7 +61,7 @@ async def verify(engine: Engine, claims: Claims, request: VerifyRequest) -> Veri
             "device": claims.device_name,
             "guess": held.digest,
         }
-        result = (await statement.run(conn, params)).pgresult
+        result = (await statement.run(conn, params)).result
         assert result is not None
         info, here = read_info(result)
         check_caller(info.who, claims, device_needed=False)
@@ -73,7 +73,7 @@ async def verify(engine: Engine, claims: Claims, request: VerifyRequest) -> Veri
         for table in engine.bound.tables:
             if token.tables is not None and table.id not in token.tables:
                 continue
-            row = await (await digest_statement(table).run(conn, {"user": claims.user_id})).fetchone()
+            row = (await digest_statement(table).run(conn, {"user": claims.user_id})).row
             assert row is not None
             ours = Digest(count=row[0], hash=row[1])
             found[table.resource_type] = ours

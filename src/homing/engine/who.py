@@ -8,8 +8,7 @@ import msgspec
 from psycopg import sql
 
 from homing.engine.caller import Claims
-from homing.engine.statement import Statement
-from homing.postgres.sql import Connection, load
+from homing.postgres.sql import Connection, Statement, load
 from homing.protocol.errors import Problem
 
 
@@ -30,9 +29,9 @@ _IS_CALLER = Statement(sql.SQL(load("homing.engine", "is_caller")))
 
 async def read_who(conn: Connection, claims: Claims) -> Who | None:
     """None: no such user or session. Of a user who was deleted, a revoked device is left, which has to learn of it."""
-    row = await (
+    row = (
         await _IS_CALLER.run(conn, {"user": claims.user_id, "session": claims.session_id, "device": claims.device_name})
-    ).fetchone()
+    ).row
     if row is None and claims.device_name is not None:
         gone = await (
             await conn.execute(load(__package__, "find_revoked_device"), {"device": claims.device_name})

@@ -17,8 +17,8 @@ import msgspec
 from psycopg import sql
 
 from homing.engine.bind import Bound
-from homing.engine.statement import Statement
 from homing.engine.tables import BoundTable, Column
+from homing.postgres.sql import Statement
 
 Kind = Literal["create", "update", "delete"]
 STATEMENTS_MAX = 400

@@ -21,7 +21,6 @@ import logging
 import select
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from itertools import count
 from time import monotonic
 from types import MappingProxyType
 from uuid import UUID
@@ -31,7 +30,7 @@ from psycopg import conninfo, errors, sql
 from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
-from homing.postgres.sql import Connection
+from homing.postgres.sql import PREPARED_MAX, ROLLBACK, Connection
 from homing.protocol.errors import Problem
 
 # A pipeline that fails half way is reported twice: as the exception, and as a warning that it could not be ended well.
@@ -81,9 +80,6 @@ SESSION: Mapping[str, str] = MappingProxyType(
 
 QUOTA_EXCEEDED = "HQ001"
 """The SQLSTATE of homing.keep_quota(), with the quota's name and value (schema/0005_quotas.sql)."""
-
-PREPARED_MAX = 500
-"""Prepared statements kept per connection: more than Homing has, so none is prepared twice."""
 
 
 class ConnectionLimit:
@@ -170,6 +166,7 @@ class Database:
     def _new_pool(self) -> AsyncConnectionPool[Connection]:
         return AsyncConnectionPool(
             self._conninfo,
+            connection_class=Connection,
             kwargs={"autocommit": True, "prepare_threshold": 1},
             configure=self._configure,
             min_size=0,
@@ -277,7 +274,7 @@ class Database:
     async def dedicated(self) -> AsyncIterator[Connection]:
         """A connection of its own outside the pool, closed at the end: for LISTEN, which is state of a session."""
         try:
-            conn = await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True, prepare_threshold=1)
+            conn = await Connection.connect(self._conninfo, autocommit=True, prepare_threshold=1)
             async with conn:
                 await self._configure(conn)
                 yield conn
@@ -360,17 +357,6 @@ async def _commit(conn: Connection) -> None:
         raise RuntimeError("a statement of this transaction failed and its error was swallowed: nothing was committed")
 
 
-_failures = count()
-
-
-def _rollback(*, failed: bool) -> sql.SQL | sql.Composed:
-    """After a failure, a text psycopg has not seen: only then does it look at the answer, and forget what it prepared.
-
-    It must forget, because statements that followed the failure in a pipeline were never prepared by the server, while
-    psycopg believes they were: without this, each would fail on this connection for ever."""
-    return sql.SQL("ROLLBACK -- {}").format(next(_failures)) if failed else sql.SQL("ROLLBACK")
-
-
 async def _clean_and_put(pool: AsyncConnectionPool[Connection], conn: Connection) -> None:
     status = conn.pgconn.transaction_status
     in_transaction = status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
@@ -378,7 +364,7 @@ async def _clean_and_put(pool: AsyncConnectionPool[Connection], conn: Connection
         await conn.close()
     elif in_transaction:
         try:
-            await conn.execute(_rollback(failed=status == TransactionStatus.INERROR), prepare=False)
+            await conn.run_all([ROLLBACK])
         except psycopg.Error:
             await conn.close()
     await pool.putconn(conn)

@@ -1,32 +1,225 @@
-"""SQL lives in files: ``<package>/queries/<name>.sql``, one statement a file, read once.
+"""SQL: where it is written, and how it is sent.
 
-Parameters are written ``%(name)s`` and a literal percent sign ``%%``. Comment lines are dropped on the way in, because
-psycopg would look for parameters in them too: "5 % of the rows" in a comment would be an error when the query runs.
-Lines that several statements share are a file whose name begins with an underscore: ``-- include _filters`` stands for
-what is in ``_filters.sql`` beside it.
+SQL lives in files: ``<package>/queries/<name>.sql``, one statement a file, read once. Parameters are written
+``%(name)s`` and a literal percent sign ``%%``. Comment lines are dropped on the way in, because psycopg would look for
+parameters in them too: "5 % of the rows" in a comment would be an error when the query runs. Lines that several
+statements share are a file whose name begins with an underscore: ``-- include _filters`` stands for what is in
+``_filters.sql`` beside it.
+
+What push, pull and live delivery run is composed once per shape, from the catalogue or from a file, as a ``Statement``,
+and sent by ``Connection.run_all``: any number of them in one message and one round trip, each prepared on the server
+the first time. psycopg's own pipeline wakes PostgreSQL for each statement and makes a cursor of it, which costs more
+than most of ours take to run (docs/adr/0068-statements-sent-together.md). Everything else is psycopg's ``execute``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from importlib.resources import files
-from typing import Any, LiteralString, TypeAlias
+from typing import Any, LiteralString, NamedTuple
 
-from psycopg import AsyncConnection
-from psycopg.rows import TupleRow
+import psycopg
+from psycopg import AsyncConnection, abc, errors, sql
+from psycopg.abc import PQGen
+from psycopg.adapt import PyFormat, Transformer
+from psycopg.pq import ConnStatus, ExecStatus, Format
+from psycopg.pq.abc import PGconn, PGresult
+from psycopg.rows import TupleRow, tuple_row
+from psycopg.waiting import Ready, Wait
 
-Connection: TypeAlias = AsyncConnection[TupleRow]
+PREPARED_MAX = 500
+"""Prepared statements kept per connection, of ours and of psycopg's each: more than Homing has, so none is prepared
+twice."""
 
 _INCLUDE = re.compile(r"\s*-- include (?P<name>_\w+)")
+_PARAMETER = re.compile(r"%\((\w+)\)s|%%")
+_DONE = (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
+
+
+class Call(NamedTuple):
+    """A statement with its values."""
+
+    text: str
+    values: Sequence[Any] = ()
+
+
+BEGIN, COMMIT, ROLLBACK = Call("BEGIN"), Call("COMMIT"), Call("ROLLBACK")
+
+
+class Answer:
+    """What came back of one call."""
+
+    __slots__ = ("_transformer", "result")
+
+    def __init__(self, result: PGresult, transformer: abc.Transformer) -> None:
+        self.result = result
+        """As libpq has it, with values in PostgreSQL's text form: for what passes through unread."""
+        self._transformer = transformer
+
+    @property
+    def rows(self) -> list[TupleRow]:
+        """All rows, with Python's values."""
+        if not self.result.ntuples:
+            return []
+        self._transformer.set_pgresult(self.result)
+        return self._transformer.load_rows(0, self.result.ntuples, tuple)
+
+    @property
+    def row(self) -> TupleRow | None:
+        """The first row, None where there is none."""
+        rows = self.rows
+        return rows[0] if rows else None
+
+
+_Key = tuple[str, tuple[int, ...]]
+"""A statement's text and the types of its values, as OIDs: what PostgreSQL prepares one plan for."""
+
+
+class _Dumped(NamedTuple):
+    """A call as libpq takes it."""
+
+    key: _Key
+    values: Sequence[abc.Buffer | None] | None
+    formats: Sequence[Format] | None
+
+
+def _dump(call: Call, transformer: abc.Transformer) -> _Dumped:
+    if not call.values:
+        return _Dumped((call.text, ()), None, None)
+    values = transformer.dump_sequence(call.values, [PyFormat.AUTO] * len(call.values))
+    return _Dumped((call.text, transformer.types or ()), values, transformer.formats)
+
+
+class Connection(AsyncConnection[TupleRow]):
+    """psycopg's, with a second door for statements that run often."""
+
+    def __init__(self, pgconn: PGconn, row_factory: Any = tuple_row) -> None:
+        super().__init__(pgconn, row_factory)
+        self._names: dict[_Key, bytes] = {}
+        """What is prepared, the oldest first."""
+        self._named = 0
+
+    async def run_all(self, calls: Sequence[Call]) -> list[Answer]:
+        """Run statements one after the other, in one round trip; their answers, in order.
+
+        Where no transaction is open, and none begins among them, they are one of their own. Raises psycopg.Error for
+        the first that fails; those after it were not run.
+        """
+        transformer = Transformer(self)
+        dumped = [_dump(call, transformer) for call in calls]  # what cannot be sent is refused before anything is
+        async with self.lock:
+            self.pgconn.enter_pipeline_mode()
+            try:
+                closed = self._close_oldest()
+                prepared = [key for each in dumped for key in self._send(each)]
+                self.pgconn.pipeline_sync()
+                results = await self.wait(_exchange(self.pgconn))
+            finally:
+                # With answers still to come this fails, and whoever gets the connection back closes it.
+                with suppress(psycopg.OperationalError):
+                    self.pgconn.exit_pipeline_mode()
+        answers = []
+        for result, key in zip(results[closed:], prepared, strict=True):
+            if result.status not in _DONE:
+                raise errors.error_from_result(result)
+            if key is None:
+                answers.append(Answer(result, transformer))
+            else:
+                self._names[key[0]] = key[1]
+        return answers
+
+    def _send(self, call: _Dumped) -> list[tuple[_Key, bytes] | None]:
+        """Put a call into libpq's buffer. For each result that it will give: what was prepared under which name, None
+        for the answer."""
+        name = self._names.get(call.key)
+        if name is not None:
+            self.pgconn.send_query_prepared(name, call.values, call.formats)
+            return [None]
+        self._named += 1
+        name = b"homing_%d" % self._named
+        text, types = call.key
+        self.pgconn.send_prepare(name, text.encode(), types)
+        self.pgconn.send_query_prepared(name, call.values, call.formats)
+        return [(call.key, name), None]
+
+    def _close_oldest(self) -> int:
+        """Let go of what is prepared beyond the bound; how many results that will give."""
+        oldest = list(self._names)[: max(0, len(self._names) - PREPARED_MAX)]
+        for key in oldest:
+            self.pgconn.send_close_prepared(self._names.pop(key))
+        return len(oldest)
+
+    def _deallocate(self, name: bytes | None) -> PQGen[None]:
+        """psycopg's, overridden: with all of its own (None: after a rollback, or when a table was dropped) it throws
+        away what is prepared here."""
+        if name is None:
+            self._names.clear()
+        return super()._deallocate(name)
+
+
+def _exchange(pgconn: PGconn) -> PQGen[list[PGresult]]:
+    """Send what is in the buffer, and read results up to the synchronization. For psycopg's ``wait``."""
+    while pgconn.flush():
+        # The server may have to get rid of answers before it takes more.
+        if (yield Wait.RW) & Ready.R:
+            pgconn.consume_input()
+    results: list[PGresult] = []
+    while True:
+        while pgconn.is_busy():
+            yield Wait.R
+            pgconn.consume_input()
+        result = pgconn.get_result()
+        if result is None:  # between the results of two statements
+            if pgconn.status == ConnStatus.BAD:
+                raise errors.error_from_result(results[-1]) if results else psycopg.OperationalError("connection lost")
+        elif result.status == ExecStatus.PIPELINE_SYNC:
+            return results
+        else:
+            results.append(result)
+
+
+class Statement:
+    """SQL with named parameters ``%(name)s``, compiled to PostgreSQL's own placeholders once."""
+
+    __slots__ = ("names", "text")
+
+    def __init__(self, composed: sql.Composable) -> None:
+        names: list[str] = []
+
+        def number(match: re.Match[str]) -> str:
+            name = match.group(1)
+            if name is None:
+                return "%"
+            if name not in names:
+                names.append(name)
+            return f"${names.index(name) + 1}"
+
+        self.text = _PARAMETER.sub(number, composed.as_string(None))
+        self.names = tuple(names)
+
+    def call(self, params: Mapping[str, Any]) -> Call:
+        """With its values; every named parameter must be in ``params``."""
+        return Call(self.text, [params[name] for name in self.names])
+
+    async def run(self, conn: Connection, params: Mapping[str, Any]) -> Answer:
+        """Run it alone."""
+        return (await conn.run_all([self.call(params)]))[0]
+
+
+@cache
+def statement(package: str, name: str) -> Statement:
+    """The statement in ``<package>/queries/<name>.sql``, ready to be sent."""
+    return Statement(sql.SQL(load(package, name)))
 
 
 @cache
 def load(package: str, name: str) -> LiteralString:
-    """The statement in ``<package>/queries/<name>.sql``; ``name`` may name a folder (``pull/read_departures``).
+    """The text in ``<package>/queries/<name>.sql``; ``name`` may name a folder (``pull/read_departures``).
 
-    The text is as trusted as the code it ships with, so it may pass for a literal.
+    It is as trusted as the code it ships with, so it may pass for a literal.
     Raises FileNotFoundError when there is no such file.
     """
     text = files(package).joinpath("queries", f"{name}.sql").read_text(encoding="utf-8")

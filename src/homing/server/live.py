@@ -34,10 +34,10 @@ from homing.engine.caller import Claims
 from homing.engine.engine import ALONG_INDEXES, Engine
 from homing.engine.live import END, LAST, MORE, Reader, Round, decode_change, find_actors, message_core
 from homing.engine.live_audience import Audience, Group
-from homing.engine.live_callers import Answer, Badge, Callers, Standing, fallen
+from homing.engine.live_callers import Badge, Callers, Standing, fallen
 from homing.engine.pull import Page, format_time
 from homing.engine.who import check_caller
-from homing.postgres.sql import Connection
+from homing.postgres.sql import Call, Connection
 from homing.protocol import token as tokens
 from homing.protocol.errors import Problem
 from homing.protocol.live import HEARTBEAT_SECONDS, Subscribe
@@ -182,11 +182,16 @@ class Live:
         self.watchers.note(())
         self._wake.set()
 
-    def written(self) -> None:
+    def hint(self) -> Call | None:
+        """What tells the other nodes of the commit it is sent behind; None where that is not for now."""
+        return self.hints.take()
+
+    def written(self, *, hinted: bool = False) -> None:
         """Something was committed through this node: for the subscribers here, and those of other nodes."""
         self.watchers.note(())
         self._wake.set()
-        self.hints.give()
+        if not hinted:
+            self.hints.give()
 
     def subscribe(self, claims: Claims, until: float, asked: Subscribe, outlet: Outlet) -> Subscriber:
         """Let somebody in, who from now on is sent what is due, until ``unsubscribe`` or a bye.
@@ -360,11 +365,10 @@ class Live:
         at = self._engine.clock()
         few = list(self._audience.members()) if len(self._subscribers) <= self._few else []
         if few:
-            async with conn.pipeline():
-                changed, asked = await self._reader.ask(conn, before), await self._ask(conn, few)
-            await self._look_at(conn, [few[n] for n in await fallen(asked)])
+            changed, asked = await conn.run_all([self._reader.ask(before), self._ask(few)])
+            await self._look_at(conn, [few[n] for n in fallen(asked)])
         else:
-            changed = await self._reader.ask(conn, before)
+            (changed,) = await conn.run_all([self._reader.ask(before)])
         found = self._reader.collect(changed, before, at=at)
         if latest is not None and found.whole and found.epoch == latest.epoch:
             self._remember(found)
@@ -403,7 +407,7 @@ class Live:
 
         async def ask(n: int) -> list[Subscriber]:
             some = [each for each, parcel in chunks[n] if each.group is parcel.group]
-            return [some[place] for place in await fallen(await self._ask(conn, some))]
+            return await self._find_fallen(conn, some)
 
         asked = asyncio.create_task(ask(0))
         try:
@@ -423,10 +427,16 @@ class Live:
             if n % SENT_AT_ONCE == 0:
                 await asyncio.sleep(0)
 
-    async def _ask(self, conn: Connection, some: Sequence[Subscriber], *, scopes: bool = True) -> Answer:
-        """Ask which of them may not go on as before."""
+    def _ask(self, some: Sequence[Subscriber], *, scopes: bool = True) -> Call:
+        """Which of them may not go on as before."""
         digests = ["NULL" if each.group is None or not scopes else each.group.scopes.digest.hex() for each in some]
-        return await self._callers.ask(conn, [each.badge for each in some], digests)
+        return self._callers.ask([each.badge for each in some], digests)
+
+    async def _find_fallen(
+        self, conn: Connection, some: Sequence[Subscriber], *, scopes: bool = True
+    ) -> list[Subscriber]:
+        (answer,) = await conn.run_all([self._ask(some, scopes=scopes)])
+        return [some[place] for place in fallen(answer)]
 
     def _may_go_on(self, subscriber: Subscriber, standing: Standing) -> bool:
         """False: it was dropped, or pulls because its scopes are others now."""
@@ -659,15 +669,15 @@ class Live:
         for some in _chunks(everybody[turn:] + everybody[:turn], self._at_once):
             scopes = monotonic() - began < SCOPES_SECONDS
             self._turn += len(some) if scopes else 0
-            await self._look_at(conn, [some[n] for n in await fallen(await self._ask(conn, some, scopes=scopes))])
+            await self._look_at(conn, await self._find_fallen(conn, some, scopes=scopes))
         await self._look_at_watchers(conn, now)
 
     async def _look_at_watchers(self, conn: Connection, now: float) -> None:
         """Let go of pages whose session ended, or whose user may not go on as who they were."""
         everybody = list(self.watchers)
         for some in _chunks(everybody, self._at_once):
-            asked = await self._callers.ask(conn, [each.badge for each in some], ["NULL"] * len(some))
-            out = {some[n] for n in await fallen(asked)} | {each for each in some if each.until <= now}
+            (asked,) = await conn.run_all([self._callers.ask([each.badge for each in some], ["NULL"] * len(some))])
+            out = {some[n] for n in fallen(asked)} | {each for each in some if each.until <= now}
             for each in out:
                 self.watchers.drop(each, Problem("unauthenticated"))
 
@@ -705,7 +715,7 @@ class Live:
             (each, one.message) for one in found.notified for each in self._by_owner.get(one.user, {}) if not each.gone
         ]
         for some in _chunks(list(dict.fromkeys(each for each, _ in told)), self._at_once):
-            await self._look_at(conn, [some[n] for n in await fallen(await self._ask(conn, some, scopes=False))])
+            await self._look_at(conn, await self._find_fallen(conn, some, scopes=False))
         for each, message in told:
             self._send_to([each], [message])
 

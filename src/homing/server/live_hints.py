@@ -1,8 +1,10 @@
 """Hints between nodes: "something was committed", and nothing else.
 
 NOTIFY is sent after the commit and in a transaction of its own, because inside a writing transaction it would take a
-lock that all writers of the cluster share. Many commits make one hint, and where no other node has subscribers, none.
-A hint may be lost (the backend that listens is killed, a pooler stands between): the hub's poll is what is relied on.
+lock that all writers of the cluster share. A push takes it along, behind its COMMIT and in the same round trip; what
+else writes has it sent on another connection. Many commits make one hint, and where no other node has subscribers,
+none. A hint may be lost (the backend that listens is killed, a pooler stands between): the hub's poll is what is relied
+on.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from psycopg import Notify, sql
 
 from homing.accounts import presence
 from homing.postgres.database import Database
+from homing.postgres.sql import Call
 from homing.protocol.errors import Problem
 
 log = logging.getLogger("homing.live")
@@ -33,7 +36,7 @@ TRIES = 10
 AGAIN_SECONDS = 1.0
 """Before listening again, after the connection for it was lost."""
 
-_GIVE = "SELECT set_config('synchronous_commit', 'off', true), pg_notify(%s, %s)"
+_GIVE = "SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, $2)"
 """Without waiting for the disk: a hint that a power cut takes away concerns nobody any more."""
 
 
@@ -46,9 +49,18 @@ class Hints:
         self._wake = wake
         self._giving: asyncio.Task[None] | None = None
         self._again = False
-        self._looked = float("-inf")
+        self._looked = self._given_at = float("-inf")
         self._others = False
         self.heard: Callable[[str], bool] = lambda origin: origin != str(node)
+
+    def take(self) -> Call | None:
+        """A hint to be sent at once; None where there is no other node, as far as is known, or one was given just now:
+        then ``give``."""
+        now = monotonic()
+        if not self._others or self._giving or now - self._looked >= LOOK_SECONDS or now - self._given_at < GAP_SECONDS:
+            return None
+        self._given_at = now
+        return Call(_GIVE, [CHANNEL, str(self._node)])
 
     def give(self) -> None:
         """Tell the other nodes, soon."""
@@ -65,22 +77,22 @@ class Hints:
         self._again = True
         failures = 0
         while self._again:
+            await asyncio.sleep(max(0.0, self._given_at + GAP_SECONDS - monotonic()))
             self._again = False
-            now = monotonic()
+            now = self._given_at = monotonic()
             try:
                 async with self._database.connection() as conn:
                     if now - self._looked >= LOOK_SECONDS:
                         self._others = await presence.others(conn, self._node)
                         self._looked = now
                     if self._others:
-                        await conn.execute(_GIVE, [CHANNEL, str(self._node)])
+                        await conn.run_all([Call(_GIVE, [CHANNEL, str(self._node)])])
             except (Problem, psycopg.Error):
                 failures += 1
                 if failures == TRIES:
                     log.debug("a hint was not given", exc_info=True)  # the others poll
                     return
                 self._again = True
-            await asyncio.sleep(GAP_SECONDS)
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:

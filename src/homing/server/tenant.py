@@ -95,7 +95,7 @@ class Tenant:
         self.leaving = asyncio.Event()
         """Set when the node lets go of the tenant: what stays connected to it must say goodbye now."""
         self.live = Live(self.engine, presence_seconds=settings.presence_grace_seconds, leaving=self.leaving)
-        self.engine.on_commit.append(self.live.written)
+        self.engine.listeners.append(self.live)
 
     async def renew_keys(self) -> bool:
         """Read the signing keys again, every few seconds at most, for a token that names one that is not known;

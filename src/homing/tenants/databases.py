@@ -29,7 +29,7 @@ CONNECT = "10"
 async def connected(url: str) -> AsyncIterator[Connection]:
     """A connection of its own, without time limits for statements. Raises Problem("unavailable")."""
     try:
-        conn = await psycopg.AsyncConnection.connect(url, autocommit=True, connect_timeout=CONNECT)
+        conn = await Connection.connect(url, autocommit=True, connect_timeout=CONNECT)
     except psycopg.OperationalError as error:
         raise Problem("unavailable", f"The database cannot be reached: {str(error).strip()}") from error
     async with conn:

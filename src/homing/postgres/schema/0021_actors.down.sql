@@ -1,0 +1,1 @@
+DROP FUNCTION homing.actor_of(integer, text);
