@@ -25,6 +25,8 @@ BASE = "/api/v1"
 PASSWORD = "correct horse battery staple"
 TEAM = uuid.UUID(int=1)
 DEVICES = 8
+RATES = "sync=1000000/60"
+"""A device that asks for news without a pause is what some measures are about, and is refused by the ordinary rate."""
 SIGNED_IN_SECONDS = 40 * 60
 """Access tokens of the bench's server last an hour: sign in again well before."""
 
@@ -205,6 +207,7 @@ def second_node(engine: Homing) -> Iterator[int]:
     """Another node on the same database; its port."""
     port = free_port()
     environ = {"HOMING_DATABASE_URL": engine.url, "HOMING_PORT": str(port), "HOMING_APPS": "bench.app"}
+    environ["HOMING_RATES"] = RATES
     with running([sys.executable, "-m", "bench.servers.homing"], port=port, environ=environ, name="the second node"):
         yield port
 
@@ -214,6 +217,7 @@ def homing(cluster: Cluster, *, profile: Path | None = None) -> Iterator[Homing]
     """Start it. ``profile``: where its Python's profile goes (``bench/servers/homing.py`` says how)."""
     url, port = cluster.create(DATABASE), free_port()
     environ = {"HOMING_DATABASE_URL": url, "HOMING_PORT": str(port), "HOMING_APPS": "bench.app"}
+    environ["HOMING_RATES"] = RATES
     environ["HOMING_ACCESS_TOKEN_SECONDS"] = "3600"
     if profile:
         environ["BENCH_PROFILE"] = str(profile)

@@ -201,12 +201,12 @@ MUTANTS = (
         (f"{AT_ONCE}test_who_was_let_in_before_is_asked_again[session ended]",),
     ),
     Mutant(
-        "verdict-taken-for-granted",
+        "temp-id-taken-for-granted",
         ENGINE / "queries" / "claim_batch.sql",
         "EXISTS (SELECT FROM claim) AND k.id IS NULL",
         "EXISTS (SELECT FROM claim)",
-        "A batch that goes at once is not stopped by items that were judged before: they make second rows.",
-        (f"{AT_ONCE}test_an_item_sent_again_in_another_batch_gets_its_first_verdict",),
+        "A batch that goes at once is not stopped by temp ids that are known: they are taken for keys.",
+        (f"{AT_ONCE}test_a_temp_id_of_an_earlier_batch_still_stands_for_its_row",),
     ),
     Mutant(
         "key-taken-for-granted",
