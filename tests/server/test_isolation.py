@@ -89,6 +89,15 @@ async def all_others_answer(here: Running, bad: str) -> None:
     assert found[0] + found[1] == [(name, 200, 200) for name in others]
 
 
+async def connections_of_all(here: Running) -> int:
+    """What the tenants hold together, as the node knows it."""
+    held = 0
+    for name in NAMES:
+        async with here.node.lease(name) as tenant:
+            held += sum(each.size for each in (tenant.engine.owner, tenant.engine.indexed, tenant.database))
+    return held
+
+
 @contextmanager
 def locked(crowd: Crowd, bad: str, table: str) -> Iterator[psycopg.Connection]:
     with psycopg.connect(crowd.urls[bad]) as conn:
@@ -223,6 +232,7 @@ async def test_a_request_to_each_takes_no_more_connections_than_there_is_room_fo
     ):
         for _ in range(2):
             await all_others_answer(here, "nobody")
+            assert 0 < await connections_of_all(here) <= 10
             found = 0
             while not 0 < found <= 10:  # those that were closed may still be on their way out
                 ((found,),) = await (await conn.execute(query, [names])).fetchall()
