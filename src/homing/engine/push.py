@@ -9,10 +9,10 @@ One batch is one transaction, in a fixed number of round trips whatever it holds
 4. *write*   each group of edits of one table, one action and one set of columns by one statement;
 5. *record*  every item beside its effect, and commit.
 
-Most of what phones send needs none of what steps 1 and 2 read: creates that nothing looks into, from a device that
-pushed through this node before. Such a batch is decided on what they nearly always find (the caller is still who the
-token says, nothing of it was judged before, no key was another row's), and goes as a whole in *one* round trip, with
-statements that stop it where that is not so. Then it is rolled back and done as above (ADR 0068).
+Some batches need none of what steps 1 and 2 read: creates of tables without hooks, from a device that pushed through
+this node before. Such a batch is decided on what they nearly always find (the caller is still who the token says,
+nothing of it was judged before, no key was another row's), and goes as a whole in *one* round trip, with statements
+that stop it where that is not so. Then it is rolled back and done as above (ADR 0068).
 
 The verdict and its effect commit together, and the claim comes first: that is all there is to "exactly once". A retry
 finds the claim and gets the stored verdicts.
