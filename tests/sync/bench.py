@@ -27,7 +27,7 @@ import psycopg
 
 from homing.server import serve
 from homing.settings import Settings
-from tests.sync.errand import Errand
+from tests.sync.errand import Errand, Way
 from tests.sync.scene import Caller, Json, ok
 from tests.sync.wire import Place, Side, Watch, Wire
 
@@ -149,17 +149,18 @@ class Bench:
             except httpx.TransportError:
                 return None
 
-    def counted(self, *, refused: bool) -> Watch:
+    def counted(self, *, way: Way) -> Watch:
         """A push that nothing befalls."""
-        errand, watch = Errand(self.device, refused=refused), self._watch(None, None)
+        errand = self._errand(way)
+        watch = self._watch(None, None)
         answer = self.answer(errand)
         self.wire.watch(None)
         self.check(errand, ok(answer), {})
         return watch
 
-    def strike(self, place: Place, how: str, *, refused: bool, by_token: bool) -> Blow | None:
+    def strike(self, place: Place, how: str, *, way: Way, by_token: bool) -> Blow | None:
         """Cut a push off at ``place``, send it again, and see that it took effect once. None: it has no such place."""
-        errand = Errand(self.device, refused=refused)
+        errand = self._errand(way)
         envelope = {"batch_token": f"the token of {errand.name}"} if by_token else {}
         impatient = Impatient(self.node.settings.port) if how == "client" else None
         acts = {"server": self._kill_server, "backend": self._end_backend, "client": partial(self._hang_up, impatient)}
@@ -202,6 +203,12 @@ class Bench:
         assert ok(self.answer(errand))["results"] == told["results"]
         assert errand.found() == errand.once
 
+    def _errand(self, way: Way) -> Errand:
+        if way == "at once":
+            # The node has to know the device, and forgets it when it ends or was wrong.
+            ok(self.answer(Errand(self.device, way=way)))
+        return Errand(self.device, way=way)
+
     def _watch(self, place: Place | None, act: Callable[[int], bool] | None) -> Watch:
         assert self.device.device_id is not None
         watch = Watch(self.device.device_id.encode(), place, act)
@@ -227,11 +234,11 @@ class Bench:
         client.hang_up()
         return True
 
-    def sweep(self, side: Side, kinds: bytes, how: str, *, refused: bool, by_token: bool, step: int = 1) -> list[Blow]:
+    def sweep(self, side: Side, kinds: bytes, how: str, *, way: Way, by_token: bool, step: int = 1) -> list[Blow]:
         """Every such place of a push, or every ``step``-th, one after the other, until a push gets through."""
         blows = []
         for number in count(1, step):
-            blow = self.strike(Place(side, number, kinds), how, refused=refused, by_token=by_token)
+            blow = self.strike(Place(side, number, kinds), how, way=way, by_token=by_token)
             if blow is None:
                 return blows
             blows.append(blow)

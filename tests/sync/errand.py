@@ -1,18 +1,23 @@
-"""A batch with one of everything, and every trace it leaves: in places that would show it twice."""
+"""A batch with one of everything, or one of plain creates, and every trace it leaves: in places that would show it
+twice."""
 
 from __future__ import annotations
 
 from itertools import count
+from typing import Literal
 
 from tests.sync.scene import Caller, Json, create, delete, update
 
 numbers = count(1)
 
+Way = Literal["at once", "fast", "careful"]
+"""How the engine goes about it (engine/push.py)."""
+
 
 class Errand:
-    """A batch with one of everything, on rows of its own, and what must have become of it."""
+    """A batch on rows of its own, and what must have become of it."""
 
-    def __init__(self, device: Caller, *, refused: bool) -> None:
+    def __init__(self, device: Caller, *, way: Way) -> None:
         scene, team = device.scene, device.team
         self.scene, self.name = scene, f"errand {next(numbers)}"
         self.counted = scene.good(team, stock=5)
@@ -28,7 +33,7 @@ class Errand:
             update("shelf", self.contested, 1, f"{self.name} contest", name="ours"),
         ]
         self.verdicts = [("ok", None)] * 5 + [("conflict", "version_conflict")]
-        if refused:
+        if way == "careful":
             # Only the database sees it, and so the whole batch goes the careful way.
             self.items.insert(3, create("shelf", f"{self.name} refused", team_id=team, name=""))
             self.verdicts.insert(3, ("error", "check_failed"))
@@ -56,6 +61,30 @@ class Errand:
                 ]
             ),
         }
+
+        if way == "at once":
+            # Of everything only what needs nothing to be read.
+            self.items = [create("shelf", f"{self.name} {n}", team_id=team, name=self.name) for n in range(2)]
+            self.verdicts = [("ok", None)] * 2
+            self.once |= {
+                "shelves": [(self.name, 1)] * 2,
+                "goods": [],
+                "counted": [(7, 2)],
+                "renamed": [("a shelf", 1)],
+                "removed": [("a shelf", 1)],
+                "labels": [],
+                "conflicts": [],
+                "verdicts": [(2,)],
+                "history": sorted(
+                    [
+                        *[(row, "create") for row in (self.counted, self.renamed, self.removed, self.contested)],
+                        (self.counted, "update"),
+                        (self.contested, "update"),
+                        ("new", "create"),
+                        ("new", "create"),
+                    ]
+                ),
+            }
 
     def found(self) -> Json:
         """What became of it: every trace it leaves, with the number of times."""

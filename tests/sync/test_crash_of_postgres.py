@@ -37,6 +37,7 @@ from homing.settings import Settings
 from tests.fixtures.cluster import folder_in_memory, shipped_migrations
 from tests.sync.bench import Bench, Blow, Node
 from tests.sync.conftest import APPS
+from tests.sync.errand import Way
 from tests.sync.live import Listener, listening
 from tests.sync.scene import Caller, Json, Scene, create, ok
 from tests.sync.wire import STATEMENTS, Place, Side, Wire
@@ -208,24 +209,24 @@ HOW = ("backend", "stop", "first process")
     ],
 )
 def test_it_ends_in_the_middle_of_a_push(bench: Bench, how: str, committed: bool) -> None:
-    least = bench.counted(refused=False)
+    least = bench.counted(way="fast")
     side: Side = "heard" if committed else "said"
     last = Place(side, least.count(side, STATEMENTS[side]) - (0 if committed else 2), STATEMENTS[side])
     with pushing(bench) as pushers:
-        blow = bench.strike(last, how, refused=False, by_token=True)
+        blow = bench.strike(last, how, way="fast", by_token=True)
     assert blow == Blow(committed=committed, heard=503)
     assert all(len(pusher.told) > 1 for pusher in pushers)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("refused", [False, True], ids=["fast", "careful"])
+@pytest.mark.parametrize("way", ["fast", "careful"])
 @pytest.mark.parametrize("how", HOW)
-def test_it_ends_at_any_statement_of_a_push(bench: Bench, how: str, refused: bool) -> None:
+def test_it_ends_at_any_statement_of_a_push(bench: Bench, how: str, way: Way) -> None:
     with pushing(bench):
         for side in ("said", "heard"):
-            blows = bench.sweep(side, STATEMENTS[side], how, refused=refused, by_token=False)
-            assert len(blows) >= (40 if refused else 13)
+            blows = bench.sweep(side, STATEMENTS[side], how, way=way, by_token=False)
+            assert len(blows) >= (40 if way == "careful" else 13)
 
 
 @pytest.mark.parametrize("how", ["backend", "stop", pytest.param("first process", marks=pytest.mark.soak)])

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from tests.sync.bench import Bench, Blow
-from tests.sync.errand import Errand
+from tests.sync.errand import Errand, Way
 from tests.sync.scene import Scene, ok
 from tests.sync.wire import STATEMENTS, Place, Side
 
@@ -32,12 +32,12 @@ def assert_both_sides_of_the_commit(blows: list[Blow]) -> None:
 
 
 def test_the_server_is_killed_before_statements_and_after_the_last(bench: Bench) -> None:
-    least = bench.counted(refused=False)
-    blows = bench.sweep("said", STATEMENTS["said"], "server", refused=False, by_token=True, step=4)
+    least = bench.counted(way="fast")
+    blows = bench.sweep("said", STATEMENTS["said"], "server", way="fast", by_token=True, step=4)
     assert len(blows) >= (least.count("said", STATEMENTS["said"]) - BEGINS) // 4 >= 3
     last = Place("heard", least.count("heard", STATEMENTS["heard"]), STATEMENTS["heard"])
     for by_token in (True, False):
-        blow = bench.strike(last, "server", refused=False, by_token=by_token)
+        blow = bench.strike(last, "server", way="fast", by_token=by_token)
         assert blow == Blow(committed=True, heard=None)
         blows.append(blow)
     assert bench.node.starts >= 1 + len(blows)
@@ -45,55 +45,64 @@ def test_the_server_is_killed_before_statements_and_after_the_last(bench: Bench)
 
 
 @pytest.mark.parametrize(
-    ("refused", "by_token", "side", "step"),
+    ("way", "by_token", "side", "step"),
     [
-        pytest.param(False, True, "said", 3, id="fast, by batch_token, before statements"),
-        pytest.param(False, False, "said", 2, id="fast, by the items' keys, before statements"),
-        pytest.param(False, False, "heard", 3, id="fast, by the items' keys, after statements"),
-        pytest.param(True, False, "said", 6, id="careful, by the items' keys, before statements"),
+        pytest.param("fast", True, "said", 3, id="fast, by batch_token, before statements"),
+        pytest.param("fast", False, "said", 2, id="fast, by the items' keys, before statements"),
+        pytest.param("fast", False, "heard", 3, id="fast, by the items' keys, after statements"),
+        pytest.param("careful", False, "said", 6, id="careful, by the items' keys, before statements"),
     ],
 )
-def test_the_connection_ends(bench: Bench, refused: bool, by_token: bool, side: Side, step: int) -> None:
+def test_the_connection_ends(bench: Bench, way: Way, by_token: bool, side: Side, step: int) -> None:
     """At some statements; at every one, and at every message between, in the soak below."""
-    least = bench.counted(refused=refused)
-    blows = bench.sweep(side, STATEMENTS[side], "backend", refused=refused, by_token=by_token, step=step)
+    least = bench.counted(way=way)
+    blows = bench.sweep(side, STATEMENTS[side], "backend", way=way, by_token=by_token, step=step)
     assert len(blows) >= (least.count(side, STATEMENTS[side]) - BEGINS) // step >= 4
     if side == "heard":
         last = Place(side, least.count(side, STATEMENTS[side]), STATEMENTS[side])
-        blow = bench.strike(last, "backend", refused=refused, by_token=by_token)
+        blow = bench.strike(last, "backend", way=way, by_token=by_token)
         assert blow is not None
         assert_both_sides_of_the_commit([*blows, blow])
+
+
+@pytest.mark.parametrize(("how", "step"), [("backend", 1), ("server", 5)])
+def test_a_batch_that_goes_at_once_is_cut(bench: Bench, how: str, step: int) -> None:
+    """In one round trip, of which any message may be the last."""
+    least = bench.counted(way="at once")
+    assert least.count("heard", b"Z") == 1
+    said = bench.sweep("said", b"", how, way="at once", by_token=False, step=step)
+    heard = bench.sweep("heard", b"", how, way="at once", by_token=False, step=step)
+    assert min(len(said), len(heard)) >= 15 // step
+    assert_both_sides_of_the_commit(said + heard)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("by_token", [True, False], ids=["by batch_token", "by the items' keys"])
-@pytest.mark.parametrize("refused", [False, True], ids=["fast", "careful"])
+@pytest.mark.parametrize("way", ["fast", "careful"])
 @pytest.mark.parametrize("how", ["server", "backend"])
-def test_the_end_comes_at_any_message(bench: Bench, how: str, refused: bool, by_token: bool) -> None:
-    least = bench.counted(refused=refused)
-    said = bench.sweep("said", b"", how, refused=refused, by_token=by_token)
-    heard = bench.sweep("heard", b"", how, refused=refused, by_token=by_token)
+def test_the_end_comes_at_any_message(bench: Bench, how: str, way: Way, by_token: bool) -> None:
+    least = bench.counted(way=way)
+    said = bench.sweep("said", b"", how, way=way, by_token=by_token)
+    heard = bench.sweep("heard", b"", how, way=way, by_token=by_token)
     assert len(said) >= least.count("said") - 5 * BEGINS >= 50
     assert len(heard) >= least.count("heard") - 5 * BEGINS >= 50
     assert_both_sides_of_the_commit(said + heard)
 
 
 @pytest.mark.parametrize("by_token", [True, False], ids=["by batch_token", "by the items' keys"])
-@pytest.mark.parametrize("refused", [False, True], ids=["fast", "careful"])
-def test_nobody_is_there_to_take_the_answer(bench: Bench, refused: bool, by_token: bool) -> None:
-    least = bench.counted(refused=refused)
+@pytest.mark.parametrize("way", ["at once", "fast", "careful"])
+def test_nobody_is_there_to_take_the_answer(bench: Bench, way: Way, by_token: bool) -> None:
+    least = bench.counted(way=way)
     last = Place("heard", least.count("heard", STATEMENTS["heard"]), STATEMENTS["heard"])
-    blow = bench.strike(last, "client", refused=refused, by_token=by_token)
+    blow = bench.strike(last, "client", way=way, by_token=by_token)
     assert blow == Blow(committed=True, heard=None)
 
 
 @pytest.mark.parametrize("by_token", [True, False], ids=["by batch_token", "by the items' keys"])
-@pytest.mark.parametrize("refused", [False, True], ids=["fast", "careful"])
-def test_a_batch_comes_many_times_at_once_to_two_nodes(
-    scene: Scene, bench: Bench, refused: bool, by_token: bool
-) -> None:
-    errand, start = Errand(bench.device, refused=refused), Barrier(8)
+@pytest.mark.parametrize("way", ["at once", "fast", "careful"])
+def test_a_batch_comes_many_times_at_once_to_two_nodes(scene: Scene, bench: Bench, way: Way, by_token: bool) -> None:
+    errand, start = Errand(bench.device, way=way), Barrier(8)
     envelope = {"batch_token": f"the token of {errand.name}"} if by_token else {}
 
     def send(number: int) -> httpx.Response:
