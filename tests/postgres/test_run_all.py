@@ -113,6 +113,23 @@ async def test_when_psycopg_throws_away_all_of_its_own_ours_are_prepared_again(c
     assert (await conn.run_all([call]))[0].rows == [("kept",)]
 
 
+@pytest.mark.parametrize(
+    ("behind_its_back", "error"),
+    [
+        ("DEALLOCATE ALL", errors.InvalidSqlStatementName),
+        ("ALTER TABLE n ALTER COLUMN n TYPE bigint", errors.FeatureNotSupported),
+    ],
+)
+async def test_a_prepared_statement_that_holds_no_longer_fails_once(
+    conn: Connection, behind_its_back: str, error: type[psycopg.Error]
+) -> None:
+    assert await numbers(conn) == []
+    await conn.run_all([Call(behind_its_back)])
+    with pytest.raises(error):
+        await numbers(conn)
+    assert await numbers(conn) == []
+
+
 async def test_more_in_both_directions_than_the_line_holds(conn: Connection) -> None:
     """Neither side reads for ever while the other waits to write."""
     large = "x" * 8_000_000

@@ -37,6 +37,8 @@ twice."""
 _INCLUDE = re.compile(r"\s*-- include (?P<name>_\w+)")
 _PARAMETER = re.compile(r"%\((\w+)\)s|%%")
 _DONE = (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
+_STALE = (errors.InvalidSqlStatementName, errors.FeatureNotSupported)
+"""What PostgreSQL says of a prepared statement that somebody deallocated, or whose columns have other types now."""
 
 
 class Call(NamedTuple):
@@ -124,7 +126,10 @@ class Connection(AsyncConnection[TupleRow]):
         answers = []
         for result, key in zip(results[closed:], prepared, strict=True):
             if result.status not in _DONE:
-                raise errors.error_from_result(result)
+                error = errors.error_from_result(result)
+                if isinstance(error, _STALE):
+                    self._names.clear()
+                raise error
             if key is None:
                 answers.append(Answer(result, transformer))
             else:
