@@ -150,7 +150,8 @@ class Bench:
                 return None
 
     def counted(self, *, way: Way) -> Watch:
-        """A push that nothing befalls."""
+        """A push that nothing befalls, on connections that have its statements prepared."""
+        ok(self.answer(Errand(self.device, way=way)))
         errand = self._errand(way)
         watch = self._watch(None, None)
         answer = self.answer(errand)
