@@ -37,6 +37,14 @@ class Errand:
             # Only the database sees it, and so the whole batch goes the careful way.
             self.items.insert(3, create("shelf", f"{self.name} refused", team_id=team, name=""))
             self.verdicts.insert(3, ("error", "check_failed"))
+        # What was there before, and a create for each row that came.
+        created = [
+            *[(row, "create") for row in (self.counted, self.renamed, self.removed, self.contested)],
+            (self.counted, "update"),
+            (self.contested, "update"),
+            ("new", "create"),
+            ("new", "create"),
+        ]
         self.once = {
             "shelves": [(self.name, 1)],
             "goods": [(self.name, 1, True)],
@@ -47,14 +55,10 @@ class Errand:
             "labels": [(self.name,)],
             "conflicts": sorted([(self.contested, "pending"), (self.counted, "resolved")]),
             "verdicts": [(6,)],
-            # A create for each row that came, and one entry for each change; the first three lines were there before.
+            # One entry for each change.
             "history": sorted(
                 [
-                    *[(row, "create") for row in (self.counted, self.renamed, self.removed, self.contested)],
-                    (self.counted, "update"),
-                    (self.contested, "update"),
-                    ("new", "create"),
-                    ("new", "create"),
+                    *created,
                     (self.counted, "update"),
                     (self.renamed, "update"),
                     (self.removed, "delete"),
@@ -75,15 +79,7 @@ class Errand:
                 "labels": [],
                 "conflicts": [],
                 "verdicts": [(2,)],
-                "history": sorted(
-                    [
-                        *[(row, "create") for row in (self.counted, self.renamed, self.removed, self.contested)],
-                        (self.counted, "update"),
-                        (self.contested, "update"),
-                        ("new", "create"),
-                        ("new", "create"),
-                    ]
-                ),
+                "history": sorted(created),
             }
 
     def found(self) -> Json:
