@@ -16,13 +16,15 @@ import msgspec
 import pytest
 
 from homing.engine.caller import Claims
+from homing.engine.engine import Along
+from homing.postgres.sql import Answer
 from homing.protocol.errors import Problem
 from homing.protocol.live import Subscribe
 from homing.server.live import Live, Subscriber
 from tests.engine import yard
-from tests.engine.test_oracle import Writer, furnished
-from tests.engine.traffic import Puller, Tally, writer_connection
-from tests.engine.world import Json, World
+from tests.engine.test_oracle import MOST, Writer, furnished
+from tests.engine.traffic import TEAMS, Puller, Tally, writer_connection
+from tests.engine.world import Json, World, create, delete, update
 from tests.fixtures.engine import both_servers
 
 FOREVER = 1e12
@@ -116,6 +118,41 @@ class Client(Puller):
                 raise AssertionError(code)
 
 
+class Late:
+    """Between the pushes and a hub: what they bring comes late now and then, in another order."""
+
+    def __init__(self, hub: Live, rng: random.Random, tally: Tally) -> None:
+        self.hub, self.rng, self.tally = hub, rng, tally
+
+    def along(self, rows: int) -> Along:
+        calls, done = self.hub.along(rows)
+        self.tally.along += any("pg_current_snapshot" in call.text for call in calls)
+
+        def later(answers: Sequence[Answer]) -> None:
+            if self.rng.random() < 0.3:
+                asyncio.get_running_loop().call_later(self.rng.random() * 0.01, done, answers)
+            else:
+                done(answers)
+
+        return Along(calls, later)
+
+
+async def push_somewhat(world: World, office: Claims, rng: random.Random) -> None:
+    """Create, change or delete a box or two. What is said to that does not matter here."""
+    items = []
+    for _ in range(rng.choice([1, 1, 2])):
+        box, note = rng.randrange(MOST), f"pushed {rng.getrandbits(40)}"
+        row = {"id": box, "note": note, "team": rng.choice([*TEAMS, None])}
+        version = rng.choice([None, 1, 2])
+        made = create("box", **row), update("box", str(box), version, note=note), delete("box", str(box), version)
+        items.append(rng.choices(made, [5, 3, 2])[0])
+    try:
+        await world.push(office, *items)
+    except Problem as problem:
+        if problem.code.code != "unavailable":  # its rows are changed too often by the others
+            raise
+
+
 async def traffic(url: str, seed: int, *, lost: float, transactions: int, clients: int, **least: int) -> Tally:
     """Free traffic at two nodes' hubs on one database, with this part of the hints lost, until ``least`` was seen."""
     rng, tally = random.Random(seed), Tally()
@@ -127,7 +164,14 @@ async def traffic(url: str, seed: int, *, lost: float, transactions: int, client
         hubs = [Live(world.engine, poll_seconds=0.1), Live(world.engine, poll_seconds=0.1, few=0, at_once=1)]
         for hub in hubs:
             hub.hints.heard = lambda _: rng.random() >= lost
+        world.engine.listeners.extend(Late(hub, rng, tally) for hub in hubs)
+        office = await world.person("OWNER")
         over = asyncio.Event()
+
+        async def push() -> None:
+            chosen = random.Random(rng.random())
+            while tally.goes_on(transactions, least):
+                await push_somewhat(world, office, chosen)
 
         async def write() -> None:
             async with await writer_connection(world, "200ms") as conn:
@@ -144,7 +188,7 @@ async def traffic(url: str, seed: int, *, lost: float, transactions: int, client
         stack.push_async_callback(lambda: asyncio.gather(*[hub.close() for hub in hubs]))
         async with asyncio.TaskGroup() as group:
             reading = [group.create_task(each.read(over)) for each in listeners]
-            await asyncio.gather(*[group.create_task(write()) for _ in range(4)])
+            await asyncio.gather(group.create_task(push()), *[group.create_task(write()) for _ in range(4)])
             for each in listeners:  # each joins once more, and is told when it has everything
                 each.live.unsubscribe(each.subscriber)
                 each.inbox.put_nowait(None)
@@ -158,7 +202,7 @@ async def traffic(url: str, seed: int, *, lost: float, transactions: int, client
 
 @pytest.mark.parametrize("lost", [0, 0.5, 1])
 async def test_live_clients_equal_their_scopes(demo_url: str, lost: float) -> None:
-    least = {"rolled_back": 20, "pages": 300, "exact": 10, "removals": 60, "replays": 5}
+    least = {"rolled_back": 20, "pages": 300, "exact": 10, "removals": 60, "replays": 5, "along": 10}
     tally = await traffic(demo_url, int(lost * 10) + 3, lost=lost, transactions=250, clients=5, **least)
     tally.at_least(**least)
 

@@ -17,6 +17,8 @@ from tests.engine import yard
 from tests.engine.world import Json, World
 
 FOREVER = 1e12
+UNTIL_SECONDS = 20
+"""After which what does not come will never come."""
 
 
 class Listener:
@@ -26,6 +28,7 @@ class Listener:
         self.messages: list[Json] = []
         self._first: Callable[[], None] | None = first
         self._news = asyncio.Event()
+        self.ended: str | None = None
 
     def send(self, messages: Sequence[bytes], token: bytes | None = None) -> bool:
         self.messages += [msgspec.json.decode(message) for message in messages]
@@ -36,7 +39,7 @@ class Listener:
         return True
 
     def close(self, problem: Problem) -> None:
-        assert problem.code.code == "going_away"
+        self.ended = problem.code.code
 
     async def drained(self) -> None:
         await asyncio.sleep(0)
@@ -45,9 +48,10 @@ class Listener:
         return any(message["type"] == "entity_update" for message in self.messages)
 
     async def until(self, done: Callable[[], bool]) -> None:
-        while not done():
-            self._news.clear()
-            await self._news.wait()
+        async with asyncio.timeout(UNTIL_SECONDS):
+            while not done():
+                self._news.clear()
+                await self._news.wait()
 
     def is_current(self) -> bool:
         return any(message["type"] == "current" for message in self.messages)

@@ -42,6 +42,8 @@ class Tally:
     """Statements that read what changed instead of asking each of many held keys."""
     replays: int = 0
     """Pages asked for again with an older token, as after a lost answer or from a backup."""
+    along: int = 0
+    """Rounds that pushes took along for live delivery."""
 
     def has(self, least: dict[str, int]) -> bool:
         return all(getattr(self, name) >= number for name, number in least.items())

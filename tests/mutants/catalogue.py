@@ -53,6 +53,30 @@ MUTANTS = (
         "A delta that ended while others wrote leaves a token that live delivery takes for exact.",
         ("tests/engine/test_live_rounds.py::test_who_is_ahead_of_their_token_is_at_no_moment_less_than_it_says",),
     ),
+    Mutant(
+        "brought-too-late",
+        Path("src/homing/server/live.py"),
+        "return question.latest is self._latest and question.few == list(self._audience.members())",
+        "return bool(question.few)",
+        "A round that a push brought is taken for the next one, though others were meanwhile.",
+        ("tests/engine/test_live_along.py::test_a_round_that_comes_too_late_changes_nothing",),
+    ),
+    Mutant(
+        "brought-older",
+        Path("src/homing/server/live.py"),
+        "if question is None or self._brought is not None:",
+        "if question is None:",
+        "Of two rounds that are brought together the older one hides what only the newer one knows of.",
+        ("tests/engine/test_live_along.py::test_of_two_that_come_together_the_older_one_hides_nothing",),
+    ),
+    Mutant(
+        "stays-owner",
+        Path("src/homing/server/live.py"),
+        "set_config('role', 'none', true)",
+        "set_config('role', 'none', false)",
+        "After a push that took a round along, its connection acts with the rights of the owner.",
+        ("tests/engine/test_live_along.py::test_the_connection_acts_for_clients_again_afterwards",),
+    ),
     # ------------------------------------------------------------------------------------------------------ merge
     Mutant(
         "chain",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from psycopg import errors, sql
@@ -19,7 +19,7 @@ from homing.engine.scopes import ScopeSets
 from homing.engine.write import Writers
 from homing.postgres.database import Database
 from homing.postgres.roles import let_api_in
-from homing.postgres.sql import Call, Connection
+from homing.postgres.sql import Answer, Call, Connection
 from homing.protocol.limits import DEFAULT_LIMITS, Limits
 
 ALONG_INDEXES: Mapping[str, str] = {
@@ -32,14 +32,19 @@ ALONG_INDEXES: Mapping[str, str] = {
 """Session settings of the pool that serves push and pull."""
 
 
+class Along(NamedTuple):
+    """Statements that a push takes along, to be run right behind its COMMIT in the same round trip. ``done`` gets their
+    answers, before the push is answered."""
+
+    calls: Sequence[Call]
+    done: Callable[[Sequence[Answer]], None]
+
+
 class Listener(Protocol):
-    """Whoever wants to know of pushes, as soon as they are committed: before they are answered."""
+    """Whoever wants to know of pushes, as soon as they are committed."""
 
-    def hint(self) -> Call | None:
-        """A statement to be run right behind the COMMIT, in its round trip, if there is one."""
-
-    def written(self, *, hinted: bool) -> None:
-        """It was committed. ``hinted``: so was the hint."""
+    def along(self, rows: int) -> Along:
+        """A batch of so many items is about to be sent."""
 
 
 @dataclass(frozen=True)

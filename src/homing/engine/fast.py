@@ -29,7 +29,7 @@ from homing.engine.meet import (
 from homing.engine.merge import added
 from homing.engine.values import wire
 from homing.engine.write import Group, Row
-from homing.postgres.sql import Call, Connection
+from homing.postgres.sql import Answer, Call, Connection
 
 _ORDER = {"create": 0, "update": 1, "delete": 2}
 
@@ -210,10 +210,10 @@ def write_all(meeting: Meeting, groups: Sequence[Group]) -> list[Call]:
     return [writers.sealed(group).call(write.params_of(group, user=user, device=device)) for group in groups]
 
 
-async def run_pinned(conn: Connection, calls: Sequence[Call]) -> None:
+async def run_pinned(conn: Connection, calls: Sequence[Call]) -> list[Answer]:
     """Run statements whose failures, where they are about the data, become NeedsCareError."""
     try:
-        await conn.run_all(calls)
+        return await conn.run_all(calls)
     except psycopg.DatabaseError as error:
         if error.sqlstate == STOPPED or isinstance(error, ABOUT_DATA):
             raise NeedsCareError from error

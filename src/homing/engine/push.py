@@ -28,6 +28,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Literal
 from uuid import UUID, uuid4
 
@@ -249,17 +250,19 @@ async def _attempt(
     if held:
         reason = f"trust {opened.trust:.2f} is below {engine.trust_threshold:.2f}"
         calls.append(statement(__package__, "hold_batch").call({"batch": batch.id, "reason": reason}))
-    hints = [each.hint() for each in engine.listeners]
+    own = [*opening, *calls, COMMIT]
+    along = [each.along(len(works)) for each in engine.listeners]
     try:
-        await fast.run_pinned(conn, [*opening, *calls, COMMIT, *filter(None, hints)])
+        answers = await fast.run_pinned(conn, own + [call for each in along for call in each.calls])
     except fast.NeedsCareError as error:
         if expected is None:
             raise
         engine.devices.pop(claims.device_name or "", None)
         raise UnexpectedError from error
     _expect(engine, claims, opened, held=held)
-    for listener, hint in zip(engine.listeners, hints, strict=True):
-        listener.written(hinted=hint is not None)
+    behind = iter(answers[len(own) :])
+    for each in along:
+        each.done(list(islice(behind, len(each.calls))))
     return PushAnswer(
         batch_id=str(batch.id),
         batch_token=batch.token,

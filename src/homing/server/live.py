@@ -21,6 +21,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from time import monotonic
 from typing import Protocol, TypeVar
 from uuid import UUID, uuid4
@@ -31,13 +32,13 @@ import psycopg
 from homing.accounts.users import OWNER
 from homing.engine import pull
 from homing.engine.caller import Claims
-from homing.engine.engine import ALONG_INDEXES, Engine
+from homing.engine.engine import ALONG_INDEXES, Along, Engine
 from homing.engine.live import END, LAST, MORE, Reader, Round, decode_change, find_actors, message_core
 from homing.engine.live_audience import Audience, Group
 from homing.engine.live_callers import Badge, Callers, Standing, fallen
 from homing.engine.pull import Page, format_time
 from homing.engine.who import check_caller
-from homing.postgres.sql import Call, Connection
+from homing.postgres.sql import BEGIN, COMMIT, Answer, Call, Connection
 from homing.protocol import token as tokens
 from homing.protocol.errors import Problem
 from homing.protocol.live import HEARTBEAT_SECONDS, Subscribe
@@ -59,6 +60,10 @@ ROUNDS_KEPT_ROWS = 10_000
 """Rounds, and rows of rounds, that are remembered: who comes back after a short cut needs no pull."""
 FEW = 32
 """With no more subscribers than this, all of them are asked about together with what changed: one round trip less."""
+ALONG_ITEMS = 20
+"""A push of no more items than this takes a round along; more rows would keep its answer waiting."""
+REST_SECONDS = 0.002
+"""And the round before it began no later than this ago: where much is written, rounds are for many writes."""
 CHECKED_AT_ONCE = 1000
 """Callers asked about in one statement."""
 ADMITTED_AT_ONCE = 500
@@ -78,6 +83,10 @@ AGAIN_SECONDS = 0.5
 """After the database failed, and up to ten times that."""
 
 
+_AS_OWNER = Call("SELECT set_config('role', 'none', true)")
+"""Until the end of the transaction. Outside of one that is the end of what is sent together."""
+
+
 class Outlet(Protocol):
     """A connection, as the hub sees it. Nothing here waits."""
 
@@ -89,6 +98,16 @@ class Outlet(Protocol):
 
     async def drained(self) -> None:
         """Return when most of what was sent has left. Raises Problem("too_slow_reader")."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a round asks: what changed since ``latest``, and which of ``few`` may not go on as before."""
+
+    latest: Round | None
+    at: datetime
+    few: list[Subscriber]
+    calls: list[Call]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +163,7 @@ class Live:
         leaving: asyncio.Event | None = None,
         few: int = FEW,
         at_once: int = CHECKED_AT_ONCE,
+        rest_seconds: float = REST_SECONDS,
     ) -> None:
         self.node = uuid4()
         self.poll_seconds = poll_seconds
@@ -152,9 +172,11 @@ class Live:
         self.hints = Hints(engine.owner, self.node, wake=self.wake)
         self.attendance = Attendance(self.node, grace_seconds=presence_seconds)
         self.watchers = Watchers(self.node)
+        self.resting = asyncio.Event()
+        """Set while it waits for something to happen."""
         self._names = {table.id: table.declared.full_type for table in engine.bound.tables}
         self._engine = engine
-        self._few, self._at_once = few, at_once
+        self._few, self._at_once, self._rest_seconds = few, at_once, rest_seconds
         self._reader = Reader(engine.bound)
         self._callers = Callers(engine.bound)
         self._subscribers: dict[Subscriber, None] = {}
@@ -166,6 +188,11 @@ class Live:
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
+        self._due = False
+        """There may be news that no round was asked about yet."""
+        self._brought: tuple[Question, Sequence[Answer]] | None = None
+        """A round that a push took along."""
+        self._asked_at = 0.0
         self._latest: Round | None = None
         self._rounds: deque[Round] = deque()
         self._rounds_rows = 0
@@ -180,18 +207,41 @@ class Live:
     def wake(self) -> None:
         """There may be news."""
         self.watchers.note(())
+        self._due = True
         self._wake.set()
 
-    def hint(self) -> Call | None:
-        """What tells the other nodes of the commit it is sent behind; None where that is not for now."""
-        return self.hints.take()
-
-    def written(self, *, hinted: bool = False) -> None:
+    def written(self) -> None:
         """Something was committed through this node: for the subscribers here, and those of other nodes."""
-        self.watchers.note(())
-        self._wake.set()
-        if not hinted:
-            self.hints.give()
+        self.wake()
+        self.hints.give()
+
+    def along(self, rows: int) -> Along:
+        """For a push of so many items to take along: the hint for other nodes, and the round for the subscribers here.
+        Each where it is time for one; otherwise they follow the push."""
+        hint = self.hints.take()
+        question = self._take_along() if rows <= ALONG_ITEMS else None
+        hinting = [] if hint is None else [BEGIN, hint, COMMIT]
+        asking = [] if question is None else [_AS_OWNER, *question.calls]
+
+        def done(answers: Sequence[Answer]) -> None:
+            if hint is None:
+                self.hints.give()
+            if question is None or self._brought is not None:  # which may be older, and not know of this
+                self.wake()
+            else:
+                self.watchers.note(())
+                self._brought = question, answers[len(hinting) + 1 :]
+                self._wake.set()
+
+        return Along([*hinting, *asking], done)
+
+    def _take_along(self) -> Question | None:
+        """The next round, where the hub waits for something to happen and there are few to ask about."""
+        now = monotonic()
+        if not self.resting.is_set() or self._latest is None or now - self._asked_at < self._rest_seconds:
+            return None
+        question = self._question()
+        return question if question.few else None
 
     def subscribe(self, claims: Claims, until: float, asked: Subscribe, outlet: Outlet) -> Subscriber:
         """Let somebody in, who from now on is sent what is due, until ``unsubscribe`` or a bye.
@@ -322,9 +372,11 @@ class Live:
         self.attendance.begin()
         try:
             while True:
+                self.resting.set()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(max(0.0, polled + self.poll_seconds - monotonic())):
                         await self._wake.wait()
+                self.resting.clear()
                 self._wake.clear()
                 now = monotonic()
                 await self._round(conn)
@@ -343,33 +395,48 @@ class Live:
                     await self.attendance.close(conn)
                     return
         finally:
+            self.resting.clear()
             if self._closed:
                 with suppress(Problem, psycopg.Error):
                     await self.attendance.close(conn)
 
     async def _round(self, conn: Connection) -> None:
         """Read what changed, ask about those it concerns and those who want to join, and send."""
+        brought, self._brought = self._brought, None
+        if brought is not None and self._is_next(brought[0]):
+            await self._take_in(conn, *brought, joining=[])
+            if not self._due and not self._joining:
+                return
+        self._due = False
         # Before the reading begins: who comes while it runs may have written what it does not see,
         # so this round does not tell them that they are up to date.
         joining, self._joining = self._joining, {}
         try:
-            await self._round_with(conn, list(joining))
+            question = self._question()
+            answers = await conn.run_all(question.calls)
+            await self._take_in(conn, question, answers, joining=list(joining))
         except BaseException:
             # Who was sent something has its token, who was not goes on from the older one: both pull from there.
             self._joining |= {each: None for each in joining if each.state == "joining"}
             raise
 
-    async def _round_with(self, conn: Connection, joining: list[Subscriber]) -> None:
-        latest = self._latest
-        before = latest.snapshot if latest else None
-        at = self._engine.clock()
+    def _question(self) -> Question:
+        self._asked_at = monotonic()
         few = list(self._audience.members()) if len(self._subscribers) <= self._few else []
-        if few:
-            changed, asked = await conn.run_all([self._reader.ask(before), self._ask(few)])
+        calls = [self._reader.ask(self._latest.snapshot if self._latest else None)]
+        return Question(self._latest, self._engine.clock(), few, [*calls, self._ask(few)] if few else calls)
+
+    def _is_next(self, question: Question) -> bool:
+        """Whether nothing happened since it was asked that its answer does not know of."""
+        return question.latest is self._latest and question.few == list(self._audience.members())
+
+    async def _take_in(
+        self, conn: Connection, question: Question, answers: Sequence[Answer], joining: list[Subscriber]
+    ) -> None:
+        latest, few = question.latest, question.few
+        for asked in answers[1:]:
             await self._look_at(conn, [few[n] for n in fallen(asked)])
-        else:
-            (changed,) = await conn.run_all([self._reader.ask(before)])
-        found = self._reader.collect(changed, before, at=at)
+        found = self._reader.collect(answers[0], latest.snapshot if latest else None, at=question.at)
         if latest is not None and found.whole and found.epoch == latest.epoch:
             self._remember(found)
         else:

@@ -57,18 +57,24 @@ class Hints:
         """A hint to be sent at once; None where there is no other node, as far as is known, or one was given just now:
         then ``give``."""
         now = monotonic()
-        if not self._others or self._giving or now - self._looked >= LOOK_SECONDS or now - self._given_at < GAP_SECONDS:
+        if not self._others or self._giving or self._is_doubtful(now) or now - self._given_at < GAP_SECONDS:
             return None
         self._given_at = now
         return Call(_GIVE, [CHANNEL, str(self._node)])
 
     def give(self) -> None:
-        """Tell the other nodes, soon."""
+        """Tell the other nodes, soon, if there are any."""
+        if not self._others and not self._is_doubtful(monotonic()):
+            return
         if self._giving is None:
             self._giving = asyncio.create_task(self._give(), name="live hint")
             self._giving.add_done_callback(self._given)
         else:
             self._again = True
+
+    def _is_doubtful(self, now: float) -> bool:
+        """Whether it has to be looked again if there are other nodes."""
+        return now - self._looked >= LOOK_SECONDS
 
     def _given(self, _: asyncio.Task[None]) -> None:
         self._giving = None
@@ -82,7 +88,7 @@ class Hints:
             now = self._given_at = monotonic()
             try:
                 async with self._database.connection() as conn:
-                    if now - self._looked >= LOOK_SECONDS:
+                    if self._is_doubtful(now):
                         self._others = await presence.others(conn, self._node)
                         self._looked = now
                     if self._others:

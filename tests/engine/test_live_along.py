@@ -1,0 +1,209 @@
+"""Rounds that pushes take along behind their COMMIT: what the hub makes of them, whatever happened meanwhile."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+import pytest
+
+from homing.engine.caller import Claims
+from homing.engine.engine import Along
+from homing.postgres.sql import Answer
+from homing.protocol.live import Subscribe
+from homing.server.live import ALONG_ITEMS, Live
+from tests.engine import yard
+from tests.engine.test_live_rounds import FOREVER, Listener
+from tests.engine.world import World, create
+from tests.fixtures.engine import both_servers
+
+
+@dataclass
+class Between:
+    """Stands between pushes and the hub, and keeps what they bring until it is handed over."""
+
+    hub: Live
+    waits: bool = False
+    brought: list[Callable[[], None]] = field(default_factory=list)
+    rounds: int = 0
+    """How many of the pushes took a round along."""
+
+    def along(self, rows: int) -> Along:
+        calls, done = self.hub.along(rows)
+        self.rounds += any("pg_current_snapshot" in call.text for call in calls)
+
+        def keep(answers: Sequence[Answer]) -> None:
+            if self.waits:
+                self.brought.append(partial(done, answers))
+            else:
+                done(answers)
+
+        return Along(calls, keep)
+
+
+@dataclass
+class Scene:
+    """The office pushes boxes, and listens to a hub that goes a round only when it is woken."""
+
+    world: World
+    office: Claims
+    hub: Live
+    between: Between
+    listener: Listener
+    pushing: list[int]
+    """The connection that pushes take: nobody else wants one."""
+
+    async def push(self, *boxes: int) -> None:
+        results = await self.world.push(self.office, *(create("box", id=box) for box in boxes))
+        assert [result["status"] for result in results] == ["ok"] * len(boxes)
+
+    def arrived(self, listener: Listener | None = None) -> list[str]:
+        messages = (listener or self.listener).messages
+        return [message["id"] for message in messages if message["type"] == "entity_update"]
+
+    async def until(self, *boxes: int, listener: Listener | None = None) -> None:
+        wanted = {str(box) for box in boxes}
+        found = listener or self.listener
+        await found.until(lambda: wanted <= set(self.arrived(found)))
+
+    async def listen(self, claims: Claims) -> Listener:
+        listener = Listener()
+        self.hub.subscribe(claims, FOREVER, Subscribe(token=""), listener)
+        await listener.until(listener.is_current)
+        return listener
+
+    async def asks(self) -> list[object]:
+        """The hub's own connections, and when it asked the last time there."""
+        return await self.world.execute(
+            "SELECT pid, query_start FROM pg_stat_activity WHERE datname = current_database()"
+            " AND application_name = 'homing' AND query LIKE '%%homing_caller%%' AND NOT pid = ANY (%s)"
+            " AND pid <> pg_backend_pid()",
+            [self.pushing],
+        )
+
+
+@asynccontextmanager
+async def staged(url: str) -> AsyncIterator[Scene]:
+    async with yard.open_yard(url) as world:
+        hub = Live(world.engine, poll_seconds=3600, rest_seconds=0)
+        between = Between(hub)
+        async with world.engine.indexed.connection() as conn:
+            pushing = [conn.info.backend_pid]
+        try:
+            scene = Scene(world, await world.person("OWNER"), hub, between, Listener(), pushing)
+            scene.listener = await scene.listen(scene.office)
+            world.engine.listeners.append(between)
+            await scene.hub.resting.wait()
+            yield scene
+        finally:
+            await hub.close()
+
+
+@pytest.fixture
+async def scene(demo_url: str) -> AsyncIterator[Scene]:
+    async with staged(demo_url) as found:
+        yield found
+
+
+@both_servers
+async def test_the_hub_asks_nothing_where_a_push_brought_it(scene: Scene) -> None:
+    before = await scene.asks()
+    assert len(before) == 1
+    for box in range(3):
+        await scene.push(box)
+        await scene.until(box)
+        await scene.hub.resting.wait()
+    assert (scene.between.rounds, scene.arrived(), await scene.asks()) == (3, ["0", "1", "2"], before)
+    token = scene.world.read(scene.office, scene.listener.messages[-1]["next_token"])
+    rows = await yard.as_of(scene.world, scene.office.user_id, str(token.since))
+    assert {row_id for _, row_id in rows} == {"0", "1", "2"}
+    await scene.world.execute("INSERT INTO yard.boxes (id) VALUES (3)")
+    scene.hub.wake()
+    await scene.until(3)
+    assert await scene.asks() != before
+
+
+async def test_the_connection_acts_for_clients_again_afterwards(scene: Scene) -> None:
+    await scene.push(1)
+    async with scene.world.engine.indexed.connection() as conn:
+        assert conn.info.backend_pid in scene.pushing
+        assert await (await conn.execute("SELECT current_user::text")).fetchone() == ("homing_api",)
+    assert scene.between.rounds == 1
+
+
+async def test_a_large_batch_takes_no_round_along(scene: Scene) -> None:
+    await scene.push(*range(ALONG_ITEMS))
+    await scene.until(*range(ALONG_ITEMS))
+    await scene.hub.resting.wait()
+    assert scene.between.rounds == 1
+    more = range(100, 101 + ALONG_ITEMS)
+    await scene.push(*more)
+    await scene.until(*more)
+    assert scene.between.rounds == 1
+
+
+async def test_who_lost_their_session_before_the_push_gets_nothing(scene: Scene) -> None:
+    other = await scene.world.person("OWNER")
+    listener = await scene.listen(other)
+    await scene.hub.resting.wait()
+    await scene.world.execute("UPDATE homing.sessions SET revoked_at = now() WHERE id = %s", [other.session_id])
+    await scene.push(1)
+    await scene.until(1)
+    assert (scene.between.rounds, scene.arrived(listener), listener.ended) == (1, [], "unauthenticated")
+
+
+async def test_a_round_that_comes_too_late_changes_nothing(scene: Scene) -> None:
+    """Others wrote and were told meanwhile: what is brought then is of before."""
+    scene.between.waits = True
+    await scene.push(1)
+    await scene.world.execute("INSERT INTO yard.boxes (id) VALUES (2)")
+    scene.hub.wake()
+    await scene.until(1, 2)
+    await scene.world.execute("UPDATE yard.boxes SET note = 'newer' WHERE id = 1")
+    await scene.world.execute("INSERT INTO yard.boxes (id) VALUES (3)")
+    (late,) = scene.between.brought
+    late()
+    await scene.until(3)
+    await scene.hub.resting.wait()
+    assert scene.between.rounds == 1
+    assert [m["data"]["note"] for m in scene.listener.messages if m.get("id") == "1"] == [None, "newer"]
+    assert len(scene.arrived()) == 4  # box 1 twice
+
+
+async def test_of_two_that_come_together_the_older_one_hides_nothing(scene: Scene) -> None:
+    scene.between.waits = True
+    await scene.push(1)
+    await scene.push(2)
+    older, newer = scene.between.brought
+    assert scene.between.rounds == 2
+    newer()
+    older()
+    await scene.until(1, 2)
+    assert set(scene.arrived()) == {"1", "2"}
+
+
+async def test_who_comes_while_a_round_is_on_its_way(scene: Scene) -> None:
+    """They are told to be up to date by a round that began after they came."""
+    scene.between.waits = True
+    await scene.push(1)
+    await scene.world.execute("INSERT INTO yard.boxes (id) VALUES (2)")
+    token = (await scene.world.sync(scene.office)).token
+    late = Listener()
+    scene.hub.subscribe(scene.office, FOREVER, Subscribe(token="", since_token=token), late)
+    scene.between.brought[0]()
+    await late.until(late.is_current)
+    await scene.until(1, 2)
+    assert (scene.between.rounds, scene.arrived(late)) == (1, [])
+
+
+async def test_a_round_that_fails_costs_the_push_nothing(scene: Scene) -> None:
+    await scene.push(1)  # from now on they go at once
+    await scene.until(1)
+    await scene.hub.resting.wait()
+    await scene.world.execute("ALTER TABLE homing.presence RENAME TO elsewhere")
+    await scene.push(2)
+    assert scene.between.rounds == 2
+    found = await scene.world.execute("SELECT id FROM yard.boxes ORDER BY id")
+    kept = await scene.world.execute("SELECT status::text, count(*) FROM homing.sync_batches GROUP BY 1")
+    assert (found, kept) == ([(1,), (2,)], [("completed", 2)])
+    await scene.world.execute("ALTER TABLE homing.elsewhere RENAME TO presence")
