@@ -217,8 +217,8 @@ async def _attempt(
         found = await _open(engine, conn, claims, batch, request, works, opening, asked)
         if isinstance(found, PushAnswer):
             return found
-        opening = []
     else:
+        conn.send_ahead(opening)
         found = Found(expected, [], {each.table.id: Former(each.keys, frozenset()) for each in asked})
     opened, carefully = found.opened, way == "careful"
     if engine.room is not None:
@@ -250,7 +250,7 @@ async def _attempt(
     if held:
         reason = f"trust {opened.trust:.2f} is below {engine.trust_threshold:.2f}"
         calls.append(statement(__package__, "hold_batch").call({"batch": batch.id, "reason": reason}))
-    own = [*opening, *calls, COMMIT]
+    own = [*calls, COMMIT]
     along = [each.along(len(works)) for each in engine.listeners]
     try:
         answers = await fast.run_pinned(conn, own + [call for each in along for call in each.calls])

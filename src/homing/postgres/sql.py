@@ -80,6 +80,10 @@ _Key = tuple[str, tuple[int, ...]]
 """A statement's text and the types of its values, as OIDs: what PostgreSQL prepares one plan for."""
 
 
+_Sent = tuple[_Key, bytes] | None
+"""What a result is of: something prepared, under this name; or None, something run."""
+
+
 class _Dumped(NamedTuple):
     """A call as libpq takes it."""
 
@@ -103,20 +107,34 @@ class Connection(AsyncConnection[TupleRow]):
         self._names: dict[_Key, bytes] = {}
         """What is prepared, the oldest first."""
         self._named = 0
+        self._ahead: list[_Sent] = []
+
+    def send_ahead(self, calls: Sequence[Call]) -> None:
+        """Send statements ahead of those that ``run_all`` runs next, so that PostgreSQL is at work on them while those
+        are still being made. Their answers are for nobody; if one of them fails, that ``run_all`` raises.
+
+        Nothing else may be done with the connection in between. One that is given back to its pool instead is closed.
+        """
+        transformer = Transformer(self)
+        dumped = [_dump(call, transformer) for call in calls]
+        self.pgconn.enter_pipeline_mode()
+        self._ahead = [sent for each in dumped for sent in self._send(each)]
+        self.pgconn.flush()  # what the kernel does not take goes with the rest
 
     async def run_all(self, calls: Sequence[Call]) -> list[Answer]:
         """Run statements one after the other, in one round trip; their answers, in order.
 
         Where no transaction is open, and none begins among them, they are one of their own. Raises psycopg.Error for
-        the first that fails; those after it were not run.
+        the first that fails, be it one that was sent ahead; those after it were not run.
         """
         transformer = Transformer(self)
         dumped = [_dump(call, transformer) for call in calls]  # what cannot be sent is refused before anything is
         async with self.lock:
             self.pgconn.enter_pipeline_mode()
             try:
-                closed = self._close_oldest()
-                prepared = [key for each in dumped for key in self._send(each)]
+                before = [*self._ahead, *self._close_oldest()]
+                self._ahead = []
+                sent = before + [one for each in dumped for one in self._send(each)]
                 self.pgconn.pipeline_sync()
                 results = await self.wait(_exchange(self.pgconn))
             finally:
@@ -124,21 +142,20 @@ class Connection(AsyncConnection[TupleRow]):
                 with suppress(psycopg.OperationalError):
                     self.pgconn.exit_pipeline_mode()
         answers = []
-        for result, key in zip(results[closed:], prepared, strict=True):
+        for n, (result, prepared) in enumerate(zip(results, sent, strict=True)):
             if result.status not in _DONE:
                 error = errors.error_from_result(result)
                 if isinstance(error, _STALE):
                     self._names.clear()
                 raise error
-            if key is None:
+            if prepared is not None:
+                self._names[prepared[0]] = prepared[1]
+            elif n >= len(before):
                 answers.append(Answer(result, transformer))
-            else:
-                self._names[key[0]] = key[1]
         return answers
 
-    def _send(self, call: _Dumped) -> list[tuple[_Key, bytes] | None]:
-        """Put a call into libpq's buffer. For each result that it will give: what was prepared under which name, None
-        for the answer."""
+    def _send(self, call: _Dumped) -> list[_Sent]:
+        """Put a call into libpq's buffer; an element for each result that it will give."""
         name = self._names.get(call.key)
         if name is not None:
             self.pgconn.send_query_prepared(name, call.values, call.formats)
@@ -150,12 +167,12 @@ class Connection(AsyncConnection[TupleRow]):
         self.pgconn.send_query_prepared(name, call.values, call.formats)
         return [(call.key, name), None]
 
-    def _close_oldest(self) -> int:
-        """Let go of what is prepared beyond the bound; how many results that will give."""
+    def _close_oldest(self) -> list[_Sent]:
+        """Let go of what is prepared beyond the bound."""
         oldest = list(self._names)[: max(0, len(self._names) - PREPARED_MAX)]
         for key in oldest:
             self.pgconn.send_close_prepared(self._names.pop(key))
-        return len(oldest)
+        return [None] * len(oldest)
 
     def _deallocate(self, name: bytes | None) -> PQGen[None]:
         """psycopg's, overridden: with all of its own (None: after a rollback, or when a table was dropped) it throws
