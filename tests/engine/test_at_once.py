@@ -52,8 +52,8 @@ async def known(world: World) -> Known:
 @both_servers
 async def test_creates_that_need_nothing_read_take_one_round_trip(known: Known) -> None:
     world, team = known.world, known.team
-    assert await cost(world, known.device, *(place(known, f"@{n}", code=f"@k{n}") for n in range(50))) == (1, 8)
-    assert await cost(world, known.device, *(place(known, f"@{n}") for n in range(50))) == (1, 7)
+    assert await cost(world, known.device, *(place(known, f"@{n}", code=f"@k{n}") for n in range(50))) == (1, 6)
+    assert await cost(world, known.device, *(place(known, f"@{n}") for n in range(50))) == (1, 6)
     # What a hook looks into, what the database numbers, and what is no create is read first.
     others = create("item", "@i", team_id=team, title="x"), create("part", "@p", team_id=team, name="x")
     for other in others:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from homing.engine.live_callers import Badge, Callers, fallen
+from homing.engine.live_callers import Badge, Callers, ask
 from tests.engine import yard
 
 NAMES = ["plain", 'quo"te', "back\\slash", "{a,b}", "NULL", " ", "ünï", None]
@@ -23,19 +23,17 @@ async def test_whoever_fell_is_named_by_place(demo_url: str) -> None:
         async with world.engine.owner.connection() as conn:
             digests = [standing.digest.hex() for standing in await callers.standing(conn, people)]
 
-            async def ask(digests: list[str]) -> list[int]:
-                badges = [Badge.of(person) for person in people]
-                (answer,) = await conn.run_all([callers.ask(badges, digests)])
-                return sorted(fallen(answer))
+            async def fallen(digests: list[str]) -> list[int]:
+                return sorted(await callers.fallen(conn, ask([Badge.of(person) for person in people], digests)))
 
-            assert await ask(digests) == []
+            assert await fallen(digests) == []
             await world.execute("UPDATE homing.mobile_devices SET status = 'revoked' WHERE device_id = %s", [NAMES[2]])
             await world.execute("UPDATE homing.sessions SET revoked_at = now() WHERE id = %s", [people[3].session_id])
             await world.execute("DELETE FROM homing.users WHERE id = %s", [people[4].user_id])
             digests[5] = "00" * 32  # other scopes
             people[6] = replace(people[6], role="OWNER")
-            assert await ask(digests) == [2, 3, 4, 5, 6]
-            assert await ask(["NULL"] * len(people)) == [2, 3, 4, 6]  # scopes do not matter here
-            assert await ask(["00" * 32] * len(people)) == list(range(len(people)))
+            assert await fallen(digests) == [2, 3, 4, 5, 6]
+            assert await fallen(["NULL"] * len(people)) == [2, 3, 4, 6]  # scopes do not matter here
+            assert await fallen(["00" * 32] * len(people)) == list(range(len(people)))
             people[0] = replace(people[0], device_name=NAMES[1])  # another one's device
-            assert await ask(["NULL"] * len(people)) == [0, 2, 3, 4, 6]
+            assert await fallen(["NULL"] * len(people)) == [0, 2, 3, 4, 6]

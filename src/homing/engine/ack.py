@@ -53,7 +53,7 @@ async def ack(engine: Engine, claims: Claims, request: AckRequest) -> Acked:
             synced = max(0, int(row[0])) if row is not None else 0
             assert who.device_id is not None
             synced = max(synced, await _mark_delivered(engine, conn, claims, who.device_id, token))
-        await conn.run_all([status.keep(claims, "idle", now=now, pending=request.pending)])
+        await conn.run_all([status.keeps(claims, "idle", now=now, pending=request.pending)])
     status.forget(engine, claims)
     return Acked(now, synced)
 

@@ -93,7 +93,7 @@ class Readers:
         self._rows: dict[int, Statement] = {}
         self._history: dict[int, Statement] = {}
         self._left: dict[int, Statement] = {}
-        self._former: dict[tuple[int, bool], Statement] = {}
+        self._former: dict[int, Statement] = {}
         self._ids: dict[int, Statement] = {}
 
     def rows(self, table: BoundTable) -> Statement:
@@ -133,13 +133,13 @@ class Readers:
             )
         return self._left[table.id]
 
-    def former(self, table: BoundTable, *, stops: bool = False) -> Statement:
+    def former(self, table: BoundTable) -> Statement:
         """Which of ``ids`` were rows that are deleted now, and as such in scopes that ``user`` holds. From the history,
-        which is found by row: a device may hold thousands of scopes. ``stops``: the transaction is, if there is one."""
-        if (table.id, stops) not in self._former:
-            self._former[table.id, stops] = Statement(
+        which is found by row: a device may hold thousands of scopes."""
+        if table.id not in self._former:
+            self._former[table.id] = Statement(
                 sql.SQL(
-                    "SELECT {told} FROM homing.history AS h"
+                    "SELECT DISTINCT h.row_id FROM homing.history AS h"
                     " CROSS JOIN LATERAL (SELECT jsonb_object_agg(c.key, c.value -> 0) AS old"
                     " FROM jsonb_each(h.changes) AS c) AS o"
                     " CROSS JOIN LATERAL jsonb_populate_record(NULL::{table}, o.old) AS r"
@@ -147,7 +147,6 @@ class Readers:
                     " AND (SELECT {held} FROM (SELECT r.*) AS homing_row)"
                     " AND NOT EXISTS (SELECT FROM {table} AS t WHERE t.{key} = h.row_id::{type})"
                 ).format(
-                    told=sql.SQL("homing.stop()" if stops else "DISTINCT h.row_id"),
                     id=sql.Literal(table.id),
                     table=table.qualified,
                     held=table.held_sql(),
@@ -155,7 +154,7 @@ class Readers:
                     type=sql.SQL(table.key_type),
                 )
             )
-        return self._former[table.id, stops]
+        return self._former[table.id]
 
     def history(self, table: BoundTable) -> Statement:
         """What happened to each wanted row since its base: n, the base row's payload, the entries, the payload with

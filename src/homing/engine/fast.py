@@ -203,7 +203,7 @@ def advance(meeting: Meeting, work: Work, outcome: decide.Create | decide.Update
         decided(meeting, work, outcome.decided, outcome.base, before)
 
 
-def write_all(meeting: Meeting, groups: Sequence[Group]) -> list[Call]:
+def writes(meeting: Meeting, groups: Sequence[Group]) -> list[Call]:
     """The groups' statements. Each fails as a whole unless every row of it became what was planned."""
     user, device = meeting.claims.user_id, meeting.device_id
     writers = meeting.engine.writers

@@ -2,7 +2,8 @@
 the new. So creates that bring their keys are asked about in the history.
 
 A batch of nothing but creates asks as it opens, in the same round trip. With updates or deletes in it, rows are locked
-first, which may take until somebody else's delete is through; then it is asked after that.
+first, which may take until somebody else's delete is through; then it is asked after that. A batch that goes at once
+only makes sure that there is no such key (``claim_expected.sql``).
 """
 
 from __future__ import annotations
@@ -39,16 +40,13 @@ class Asked:
         return Former(self.keys, {row_id for (row_id,) in answer.rows})
 
 
-def ask(engine: Engine, table: BoundTable, keys: AbstractSet[str], *, user: UUID, stops: bool = False) -> Asked:
-    """``stops``: the transaction is, unless none was a row's."""
-    return Asked(table, keys, engine.readers.former(table, stops=stops).call({"ids": sorted(keys), "user": user}))
+def ask(engine: Engine, table: BoundTable, keys: AbstractSet[str], *, user: UUID) -> Asked:
+    return Asked(table, keys, engine.readers.former(table).call({"ids": sorted(keys), "user": user}))
 
 
-def ask_early(engine: Engine, works: Sequence[Work], *, user: UUID, stops: bool) -> list[Asked]:
-    """About the keys that a batch of nothing but creates brings, as far as can be told before its caller is
-    confirmed."""
-    tables: dict[int, BoundTable] = {}
-    keys: dict[int, set[str]] = {}
+def early_keys(works: Sequence[Work]) -> list[tuple[BoundTable, AbstractSet[str]]]:
+    """The keys that a batch of nothing but creates brings, as far as can be told before its caller is confirmed."""
+    found: dict[int, tuple[BoundTable, set[str]]] = {}
     for work in works:
         if work.verdict is not None:
             continue
@@ -58,9 +56,8 @@ def ask_early(engine: Engine, works: Sequence[Work], *, user: UUID, stops: bool)
         if work.given_id is not None and work.given_id != work.temp_id:
             key = canonical_key(work.table, work.given_id)
         if key is not None:
-            tables[work.table.id] = work.table
-            keys.setdefault(work.table.id, set()).add(key)
-    return [ask(engine, table, keys[n], user=user, stops=stops) for n, table in tables.items()]
+            found.setdefault(work.table.id, (work.table, set()))[1].add(key)
+    return list(found.values())
 
 
 async def find(

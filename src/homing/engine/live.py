@@ -34,6 +34,7 @@ from psycopg import sql
 
 from homing.engine.bind import Bound
 from homing.engine.feeds import Feeds
+from homing.engine.live_callers import Asked, fallen_sql
 from homing.engine.pull import format_time
 from homing.engine.tables import BoundTable
 from homing.postgres.sql import Answer, Call, Connection, Statement, fetch_all, load
@@ -116,7 +117,8 @@ class Notified:
 class Round:
     """Everything between two snapshots. ``before`` None: the first, which only says where the hub begins.
 
-    ``whole``: nothing was left out; otherwise ``rows`` and ``departures`` are of no use.
+    ``fallen``: places of those who were asked about and may not go on as before (``live_callers.py``). ``whole``:
+    nothing was left out; otherwise ``rows`` and ``departures`` are of no use.
     """
 
     before: Snapshot | None
@@ -128,6 +130,7 @@ class Round:
     presence: Sequence[bytes] = ()
     resolved: Sequence[Resolved] = ()
     notified: Sequence[Notified] = ()
+    fallen: Sequence[int] = ()
     whole: bool = True
 
 
@@ -145,17 +148,18 @@ class Reader:
     def __init__(self, bound: Bound, *, rows_max: int = ROUND_ROWS_MAX) -> None:
         self._tables = {table.id: table for table in bound.tables}
         self._rows_max = rows_max
+        branches = [_INFO, *map(_rows, bound.tables), _departures(bound), _PRESENCE, _RESOLVED, _NOTIFIED]
         self._first = Statement(_INFO)
-        branches = [_rows(table) for table in bound.tables]
-        self._next = Statement(
-            sql.SQL(" UNION ALL ").join([_INFO, *branches, _departures(bound), _PRESENCE, _RESOLVED, _NOTIFIED])
-        )
+        self._next = Statement(_union(branches))
+        self._next_of = Statement(_union([*branches, _FALLEN.format(fallen_sql(bound))]))
 
-    def ask(self, before: Snapshot | None) -> Call:
-        """What changed since ``before``; ``collect`` reads the answer. To be run by the owner, along indexes."""
+    def ask(self, before: Snapshot | None, asked: Asked | None = None) -> Call:
+        """What changed since ``before``, and who of those who are ``asked`` about has fallen; ``collect`` reads the
+        answer. To be run by the owner, along indexes."""
         if before is None:
             return self._first.call({})
-        return self._next.call({"since": str(before), "low": str(before.xmin), "limit": self._rows_max})
+        since = {"since": str(before), "low": str(before.xmin), "limit": self._rows_max}
+        return self._next.call(since) if asked is None else self._next_of.call({**since, **asked})
 
     def collect(self, answer: Answer, before: Snapshot | None, *, at: datetime) -> Round:
         """The round."""
@@ -167,6 +171,7 @@ class Reader:
         presence: list[bytes] = []
         resolved: list[Resolved] = []
         notified: list[Notified] = []
+        fallen: list[int] = []
         info = None
         for n in range(result.ntuples):
             kind, table, row_id, text, scopes, actor = (value(n, column) for column in range(6))
@@ -182,6 +187,8 @@ class Reader:
                     departed.append(((int(table), row_id.decode()), text.decode(), _person(actor)))
                 case b"3":
                     presence.append(text)
+                case b"6":
+                    fallen.append(int(table) - 1)
                 case b"5":
                     notified.append(Notified(UUID(actor.decode()), text))
                 case _:
@@ -202,6 +209,7 @@ class Reader:
             presence=presence,
             resolved=resolved,
             notified=notified,
+            fallen=fallen,
             whole=whole,
         )
 
@@ -270,6 +278,13 @@ def _departures(bound: Bound) -> sql.Composable:
         since=sql.SQL(_SINCE.format("d.xid")),
         ids=sql.Literal([table.id for table in bound.tables]),
     )
+
+
+_FALLEN = sql.SQL("(SELECT 6, f.n, NULL, NULL, NULL, NULL FROM ({}) AS f (n))")
+
+
+def _union(branches: Sequence[sql.Composable]) -> sql.Composable:
+    return sql.SQL(" UNION ALL ").join(branches)
 
 
 _TIME = """to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""

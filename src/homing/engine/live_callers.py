@@ -16,7 +16,7 @@ from homing.engine.bind import Bound
 from homing.engine.caller import Claims
 from homing.engine.scopes import DIGEST_SQL, held_sql
 from homing.engine.who import Who
-from homing.postgres.sql import Answer, Call, Connection, Statement, load
+from homing.postgres.sql import Connection, Statement, array, load, quoted
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,30 +39,16 @@ class Badge:
 
     @classmethod
     def of(cls, claims: Claims) -> Badge:
-        device = "NULL" if claims.device_name is None else _quoted(claims.device_name)
-        return cls(claims.user_id.hex, claims.session_id.hex, device, _quoted(claims.role))
-
-
-def _quoted(text: str) -> str:
-    """As an element of an array's text."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
-
-
-def _array(elements: Sequence[str]) -> str:
-    return "{" + ",".join(elements) + "}"
+        device = "NULL" if claims.device_name is None else quoted(claims.device_name)
+        return cls(claims.user_id.hex, claims.session_id.hex, device, quoted(claims.role))
 
 
 class Callers:
     """The two statements, composed once for the declared scopes."""
 
     def __init__(self, bound: Bound) -> None:
-        # The queries that say what a user holds are written for one user; here it is the user of the row beside them.
-        names = {
-            name: held_by.replace("%(user)s", "homing_caller.user_id") for name, held_by in bound.scope_names().items()
-        }
-        self._standing = _compose("live_standing", names)
-        self._fallen = _compose("live_fallen", names)
+        self._standing = Statement(_compose("live_standing", bound))
+        self._fallen = Statement(fallen_sql(bound))
 
     async def standing(self, conn: Connection, callers: Sequence[Claims]) -> list[Standing]:
         """How each one stands, in order."""
@@ -78,27 +64,38 @@ class Callers:
             found.append(Standing(who, user_type, digest))
         return found
 
-    def ask(self, badges: Sequence[Badge], digests: Sequence[str]) -> Call:
-        """Who has fallen; ``fallen`` reads the answer. ``digests`` name, in hexadecimal, the scopes that each is to
-        hold still; NULL where it does not matter."""
-        return self._fallen.call(
-            {
-                "users": _array([each.user for each in badges]),
-                "sessions": _array([each.session for each in badges]),
-                "devices": _array([each.device for each in badges]),
-                "roles": _array([each.role for each in badges]),
-                "digests": _array(digests),
-            },
-        )
+    async def fallen(self, conn: Connection, asked: Asked) -> list[int]:
+        """The places of those whose token does not hold, or who hold other scopes."""
+        return [n - 1 for (n,) in (await self._fallen.run(conn, asked)).rows]
 
 
-def fallen(answer: Answer) -> list[int]:
-    """The places of those whose token does not hold, or who hold other scopes."""
-    return [n - 1 for (n,) in answer.rows]
+Asked = Mapping[str, str]
+"""The parameters of ``live_fallen.sql``."""
 
 
-def _compose(name: str, scope_names: Mapping[str, str]) -> Statement:
+def ask(badges: Sequence[Badge], digests: Sequence[str]) -> Asked:
+    """Who has fallen? ``digests`` name, in hexadecimal, the scopes that each is to hold still; NULL where it does not
+    matter."""
+    return {
+        "users": array([each.user for each in badges]),
+        "sessions": array([each.session for each in badges]),
+        "devices": array([each.device for each in badges]),
+        "roles": array([each.role for each in badges]),
+        "digests": array(digests),
+    }
+
+
+def fallen_sql(bound: Bound) -> sql.Composable:
+    """Place, counted from 1, of each who has fallen. Takes what ``ask`` gives."""
+    return _compose("live_fallen", bound)
+
+
+def _compose(name: str, bound: Bound) -> sql.Composable:
+    # The queries that say what a user holds are written for one user; here it is the user of the row beside them.
+    names = {
+        name: held_by.replace("%(user)s", "homing_caller.user_id") for name, held_by in bound.scope_names().items()
+    }
     template = load(__package__, name)
     for part in ("held", "digest"):
         template = template.replace(f"%%({part})s", f"{{{part}}}")
-    return Statement(sql.SQL(template).format(held=held_sql(scope_names), digest=sql.SQL(DIGEST_SQL)))
+    return sql.SQL(template).format(held=held_sql(names), digest=sql.SQL(DIGEST_SQL))

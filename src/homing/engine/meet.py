@@ -126,6 +126,8 @@ def _accept(meeting: Meeting, work: Work) -> bool:
 
 def _chained(works: Sequence[Work]) -> set[str | None]:
     """Rows that more than one item of the batch is about."""
+    if len(works) == 1:
+        return set()
     count = Counter(work.row_id for work in works)
     return {row_id for row_id, times in count.items() if times > 1}
 

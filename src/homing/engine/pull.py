@@ -91,8 +91,8 @@ class Page:
 
 
 def format_time(moment: datetime) -> str:
-    """RFC 3339 in UTC with Z and microseconds, as all times travel."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    """RFC 3339 with Z and microseconds, as all times travel. ``moment`` is in UTC."""
+    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 async def pull(engine: Engine, claims: Claims, request: PullRequest) -> Page:

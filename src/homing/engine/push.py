@@ -26,8 +26,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import islice
 from typing import Literal
 from uuid import UUID, uuid4
@@ -35,18 +37,19 @@ from uuid import UUID, uuid4
 import msgspec
 import psycopg
 
-from homing.engine import careful, fast, record, status
+from homing.engine import careful, fast, record
 from homing.engine.again import give_twins, part_twins, recall
 from homing.engine.caller import Claims
 from homing.engine.engine import Engine
-from homing.engine.former import Asked, Former, ask_early
+from homing.engine.former import Asked, Former, ask, early_keys
 from homing.engine.items import Work, correct_times, read_all, references
 from homing.engine.meet import Meeting, meet
 from homing.engine.pull import format_time, read_token
 from homing.engine.record import results_of, stored_results
+from homing.engine.tables import BoundTable
 from homing.engine.who import check_caller, read_who
 from homing.engine.write import Group
-from homing.postgres.sql import BEGIN, COMMIT, ROLLBACK, Call, Connection, load, statement
+from homing.postgres.sql import BEGIN, COMMIT, ROLLBACK, Call, Connection, array, load, quoted, statement
 from homing.protocol import token as tokens
 from homing.protocol.errors import Problem
 from homing.protocol.messages import Item, PushAnswer, PushRequest
@@ -165,8 +168,7 @@ class Batch:
             except Problem:
                 server_token = None
         if server_token is None:
-            # "Since nothing": a valid token, from which a pull brings everything.
-            server_token = tokens.encode(Token(epoch=UUID(int=0), user=claims.user_id), engine.token_keys)
+            server_token = _since_nothing(claims.user_id, next(iter(engine.token_keys.items())))
         return cls(
             id=uuid4(),
             token=request.batch_token or f"homing-{uuid4()}",
@@ -176,6 +178,12 @@ class Batch:
             base_token=base_token,
             server_sync_token=server_token,
         )
+
+
+@lru_cache(10_000)
+def _since_nothing(user: UUID, key: tuple[str, bytes]) -> str:
+    """A valid token from which a pull brings everything, signed with ``key``."""
+    return tokens.encode(Token(epoch=UUID(int=0), user=user), dict([key]))
 
 
 def _body_hash(request: PushRequest) -> bytes:
@@ -210,16 +218,16 @@ async def _attempt(
     works = read_all(request.items, engine.bound.by_resource_type, engine.limits, now=batch.now)
     expected = _expected(engine, claims, request, works, batch) if way == "at once" else None
     # Whether carefully made creates are of former rows is asked when their rows are locked.
-    asked = [] if way == "careful" else ask_early(engine, works, user=claims.user_id, stops=expected is not None)
-    opening = _opening(engine, claims, batch, request, works, expected, in_session=in_session)
-    opening += [each.call for each in asked]
+    keys = [] if way == "careful" else early_keys(works)
+    opening = _opening(engine, claims, batch, request, works, expected, keys, in_session=in_session)
     if expected is None:
+        asked = [ask(engine, table, brought, user=claims.user_id) for table, brought in keys]
         found = await _open(engine, conn, claims, batch, request, works, opening, asked)
         if isinstance(found, PushAnswer):
             return found
     else:
         conn.send_ahead(opening)
-        found = Found(expected, [], {each.table.id: Former(each.keys, frozenset()) for each in asked})
+        found = Found(expected, [], {table.id: Former(brought, frozenset()) for table, brought in keys})
     opened, carefully = found.opened, way == "careful"
     if engine.room is not None:
         await engine.room(conn, _growth(works))
@@ -243,10 +251,7 @@ async def _attempt(
     assert expected is None or not meeting.conflicts
     await record.keep_conflicts(conn, meeting, works)
     give_twins(twins)
-    calls = [*fast.write_all(meeting, groups), record.keep_items(meeting, works)]
-    if opened.device_id is not None:
-        state: status.State = "syncing" if (request.pending or 0) > len(works) else "idle"
-        calls.append(status.keep(claims, state, now=batch.now, pending=request.pending))
+    calls = [*fast.writes(meeting, groups), record.keeps(meeting, works)]
     if held:
         reason = f"trust {opened.trust:.2f} is below {engine.trust_threshold:.2f}"
         calls.append(statement(__package__, "hold_batch").call({"batch": batch.id, "reason": reason}))
@@ -283,7 +288,7 @@ async def _open(
     asked: Sequence[Asked],
 ) -> Found | PushAnswer:
     """Step 1, one round trip; or the answer, where there is nothing more to do."""
-    _, caller, claimed, *answers = await conn.run_all(opening)
+    _, caller, claimed, *answers = await conn.run_all([*opening, *(each.call for each in asked)])
     if caller.row is None:
         await conn.run_all([ROLLBACK])
         await _explain_refusal(conn, claims)
@@ -304,7 +309,7 @@ async def _open(
     device_id, trust, offset, *_ = caller.row
     return Found(
         Opened(device_id, trust, timedelta(seconds=offset or 0)),
-        [row[1:-1] for row in rows if row[1] is not None],
+        [row[1:] for row in rows if row[1] is not None],
         {each.table.id: each.read(answer) for each, answer in zip(asked, answers, strict=True)},
     )
 
@@ -316,11 +321,12 @@ def _opening(
     request: PushRequest,
     works: Sequence[Work],
     expected: Opened | None,
+    keys: Sequence[tuple[BoundTable, AbstractSet[str]]],
     *,
     in_session: bool,
 ) -> list[Call]:
     """The statements of step 1: the caller, whether the claim is ours, and what is known of the batch's temp ids. Where
-    something is ``expected``, they stop the transaction unless it is so."""
+    something is ``expected``, they stop the transaction unless it is so, and none of ``keys`` a former row's."""
     who = {
         "user": claims.user_id,
         "role": claims.role,
@@ -329,6 +335,8 @@ def _opening(
         "batch": batch.id,
         "now": batch.now,
         "offset": batch.measured,
+        "status": "syncing" if (request.pending or 0) > len(works) else "idle",
+        "pending": request.pending,
     }
     claim = {
         "batch": batch.id,
@@ -341,12 +349,20 @@ def _opening(
         "body_hash": batch.body_hash,
         "atomic": request.atomic,
         "now": batch.now,
-        "temp_ids": sorted(references(works)) if claims.device_name is not None else [],
-        "expected": None if expected is None else expected.device_id,
-        "trust_min": engine.trust_threshold,
+        "temp_ids": array(map(quoted, references(works) if claims.device_name is not None else [])),
     }
+    claiming = "claim_batch"
+    if expected is not None:
+        claiming = "claim_expected"
+        brought = [(table.id, key) for table, some in keys for key in some]
+        claim |= {
+            "expected": expected.device_id,
+            "trust_min": engine.trust_threshold,
+            "tables": array(str(table) for table, _ in brought),
+            "keys": array(quoted(key) for _, key in brought),
+        }
     opening = "open_device" if claims.device_name is not None else "open_web" if in_session else "open_earlier"
-    return [BEGIN, statement(__package__, opening).call(who), statement(__package__, "claim_batch").call(claim)]
+    return [BEGIN, statement(__package__, opening).call(who), statement(__package__, claiming).call(claim)]
 
 
 def _expected(
@@ -446,6 +462,6 @@ async def _judge(conn: Connection, meeting: Meeting, works: Sequence[Work], *, c
     groups = fast.plan(meeting, works)
     if not any(table.declared.effects for table in meeting.tables):
         return groups
-    await fast.run_pinned(conn, fast.write_all(meeting, groups))
+    await fast.run_pinned(conn, fast.writes(meeting, groups))
     await fast.run_effects(conn, meeting, works)
     return []

@@ -41,7 +41,7 @@ class _Kept(msgspec.Struct, kw_only=True):
     quarantined: bool
 
 
-def keep_items(meeting: Meeting, works: Sequence[Work]) -> Call:
+def keeps(meeting: Meeting, works: Sequence[Work]) -> Call:
     """What keeps every item with its verdict."""
     items = msgspec.json.encode([_kept(work) for work in works]).decode()
     params = {"batch": meeting.batch, "device_id": meeting.device_id, "items": items}

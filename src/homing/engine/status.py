@@ -95,8 +95,9 @@ async def status(engine: Engine, claims: Claims) -> DeviceStatus:
     )
 
 
-def keep(claims: Claims, state: State, *, now: datetime, pending: int | None = None) -> Call:
-    """What writes the device's state; ``pending``: what is left in its outbox, where it said so."""
+def keeps(claims: Claims, state: State, *, now: datetime, pending: int | None = None) -> Call:
+    """What keeps the device's state; ``pending``: what is left in its outbox, where it said so. A push says it when it
+    opens (``open_device.sql``)."""
     params = {"device": claims.device_name, "status": state, "now": now, "pending": pending}
     return statement(__package__, "keep_sync_metadata").call(params)
 
@@ -110,7 +111,7 @@ async def note(engine: Engine, claims: Claims, state: State) -> None:
         engine.states.clear()
     engine.states[name] = state
     async with engine.database.connection() as conn:
-        await conn.run_all([keep(claims, state, now=engine.clock())])
+        await conn.run_all([keeps(claims, state, now=engine.clock())])
 
 
 @contextlib.asynccontextmanager

@@ -35,7 +35,7 @@ from homing.engine.caller import Claims
 from homing.engine.engine import ALONG_INDEXES, Along, Engine
 from homing.engine.live import END, LAST, MORE, Reader, Round, decode_change, find_actors, message_core
 from homing.engine.live_audience import Audience, Group
-from homing.engine.live_callers import Badge, Callers, Standing, fallen
+from homing.engine.live_callers import Asked, Badge, Callers, Standing, ask
 from homing.engine.pull import Page, format_time
 from homing.engine.who import check_caller
 from homing.postgres.sql import BEGIN, COMMIT, Answer, Call, Connection
@@ -107,7 +107,7 @@ class Question:
     latest: Round | None
     at: datetime
     few: list[Subscriber]
-    calls: list[Call]
+    call: Call
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +190,7 @@ class Live:
         self._wake = asyncio.Event()
         self._due = False
         """There may be news that no round was asked about yet."""
-        self._brought: tuple[Question, Sequence[Answer]] | None = None
+        self._brought: tuple[Question, Answer] | None = None
         """A round that a push took along."""
         self._asked_at = 0.0
         self._latest: Round | None = None
@@ -221,7 +221,7 @@ class Live:
         hint = self.hints.take()
         question = self._take_along() if rows <= ALONG_ITEMS else None
         hinting = [] if hint is None else [BEGIN, hint, COMMIT]
-        asking = [] if question is None else [_AS_OWNER, *question.calls]
+        asking = [] if question is None else [_AS_OWNER, question.call]
 
         def done(answers: Sequence[Answer]) -> None:
             if hint is None:
@@ -230,7 +230,7 @@ class Live:
                 self.wake()
             else:
                 self.watchers.note(())
-                self._brought = question, answers[len(hinting) + 1 :]
+                self._brought = question, answers[-1]
                 self._wake.set()
 
         return Along([*hinting, *asking], done)
@@ -413,8 +413,8 @@ class Live:
         joining, self._joining = self._joining, {}
         try:
             question = self._question()
-            answers = await conn.run_all(question.calls)
-            await self._take_in(conn, question, answers, joining=list(joining))
+            (answer,) = await conn.run_all([question.call])
+            await self._take_in(conn, question, answer, joining=list(joining))
         except BaseException:
             # Who was sent something has its token, who was not goes on from the older one: both pull from there.
             self._joining |= {each: None for each in joining if each.state == "joining"}
@@ -422,21 +422,19 @@ class Live:
 
     def _question(self) -> Question:
         self._asked_at = monotonic()
-        few = list(self._audience.members()) if len(self._subscribers) <= self._few else []
-        calls = [self._reader.ask(self._latest.snapshot if self._latest else None)]
-        return Question(self._latest, self._engine.clock(), few, [*calls, self._ask(few)] if few else calls)
+        latest = self._latest
+        few = list(self._audience.members()) if latest and len(self._subscribers) <= self._few else []
+        call = self._reader.ask(latest.snapshot if latest else None, self._ask(few) if few else None)
+        return Question(latest, self._engine.clock(), few, call)
 
     def _is_next(self, question: Question) -> bool:
         """Whether nothing happened since it was asked that its answer does not know of."""
         return question.latest is self._latest and question.few == list(self._audience.members())
 
-    async def _take_in(
-        self, conn: Connection, question: Question, answers: Sequence[Answer], joining: list[Subscriber]
-    ) -> None:
+    async def _take_in(self, conn: Connection, question: Question, answer: Answer, joining: list[Subscriber]) -> None:
         latest, few = question.latest, question.few
-        for asked in answers[1:]:
-            await self._look_at(conn, [few[n] for n in fallen(asked)])
-        found = self._reader.collect(answers[0], latest.snapshot if latest else None, at=question.at)
+        found = self._reader.collect(answer, latest.snapshot if latest else None, at=question.at)
+        await self._look_at(conn, [few[n] for n in found.fallen])
         if latest is not None and found.whole and found.epoch == latest.epoch:
             self._remember(found)
         else:
@@ -494,16 +492,15 @@ class Live:
             if n % SENT_AT_ONCE == 0:
                 await asyncio.sleep(0)
 
-    def _ask(self, some: Sequence[Subscriber], *, scopes: bool = True) -> Call:
+    def _ask(self, some: Sequence[Subscriber], *, scopes: bool = True) -> Asked:
         """Which of them may not go on as before."""
         digests = ["NULL" if each.group is None or not scopes else each.group.scopes.digest.hex() for each in some]
-        return self._callers.ask([each.badge for each in some], digests)
+        return ask([each.badge for each in some], digests)
 
     async def _find_fallen(
         self, conn: Connection, some: Sequence[Subscriber], *, scopes: bool = True
     ) -> list[Subscriber]:
-        (answer,) = await conn.run_all([self._ask(some, scopes=scopes)])
-        return [some[place] for place in fallen(answer)]
+        return [some[place] for place in await self._callers.fallen(conn, self._ask(some, scopes=scopes))]
 
     def _may_go_on(self, subscriber: Subscriber, standing: Standing) -> bool:
         """False: it was dropped, or pulls because its scopes are others now."""
@@ -743,8 +740,8 @@ class Live:
         """Let go of pages whose session ended, or whose user may not go on as who they were."""
         everybody = list(self.watchers)
         for some in _chunks(everybody, self._at_once):
-            (asked,) = await conn.run_all([self._callers.ask([each.badge for each in some], ["NULL"] * len(some))])
-            out = {some[n] for n in fallen(asked)} | {each for each in some if each.until <= now}
+            places = await self._callers.fallen(conn, ask([each.badge for each in some], ["NULL"] * len(some)))
+            out = {some[place] for place in places} | {each for each in some if each.until <= now}
             for each in out:
                 self.watchers.drop(each, Problem("unauthenticated"))
 

@@ -260,8 +260,9 @@ class Gate:
         if opt[DIRECT] is None:
             await self._app(scope, receive, send)
         else:
+            request: Request[Any, Any, Any] = Request(scope, receive, send)
             given = {
-                "request": Request[Any, Any, Any](scope, receive, send),
+                "request": request,
                 "tenant": tenant,
                 "node": self._node,
                 "claims": claims,

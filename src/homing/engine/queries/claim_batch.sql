@@ -1,33 +1,18 @@
 -- Claim the batch before anything is done: whoever inserts the row first does the work. With it, in the snapshot after
 -- the device's lock, what the device's temp ids stand for and the binding verdicts its items got before: a row each, or
 -- one row of NULLs. The first column is NULL where the batch was claimed before.
--- Where a device is expected, the transaction is stopped unless all is as was taken for granted: the caller was confirmed
--- just before, as that device and trusted, the claim is ours, and of the temp ids nothing is known.
-WITH device AS (
-    SELECT id, trust_score FROM homing.mobile_devices WHERE device_id = %(device)s::text
-), claim AS (
-    INSERT INTO homing.sync_batches (id, batch_token, device_id, user_id, client_sync_token, server_sync_token, status,
-        items_count, body_hash, atomic, processed_at)
-    VALUES (%(batch)s, %(batch_token)s, (SELECT id FROM device),
-        (SELECT u.id FROM homing.users u WHERE u.id = %(user)s),  -- not there: the caller was deleted, and is told so
-        %(client_sync_token)s, %(server_sync_token)s,
-        'completed', %(count)s, %(body_hash)s, %(atomic)s, %(now)s)
-    ON CONFLICT (batch_token) DO NOTHING
-    RETURNING id
-), keys AS (
+WITH
+-- include _claim
+, keys AS (
     SELECT i.client_temp_id, i.action::text AS action, i.client_version, i.status::text AS status, i.row_id,
            i.server_version, i.code, i.merged, i.conflict_id, i.error_message, i.id, i.created_at, i.position,
            coalesce(c.server_payload, i.details -> 'server_payload')::text AS server_payload
     FROM device d
-    JOIN homing.sync_items i ON i.device_id = d.id AND i.client_temp_id = ANY (%(temp_ids)s::text[])
+    JOIN homing.sync_items i ON i.device_id = d.id AND i.client_temp_id = ANY (%(temp_ids)s::text::text[])
         AND i.status <> 'error' AND NOT i.again
     LEFT JOIN homing.conflicts c ON c.id = i.conflict_id
 )
 SELECT (SELECT id FROM claim), k.client_temp_id, k.action, k.client_version, k.status, k.row_id, k.server_version,
-       k.code, k.merged, k.conflict_id, k.error_message, k.id, k.server_payload,
-       CASE WHEN %(expected)s::uuid IS NOT NULL AND (
-           current_setting('homing.batch', true) = %(batch)s::text AND EXISTS (SELECT FROM claim) AND k.id IS NULL
-           AND EXISTS (SELECT FROM device WHERE id = %(expected)s AND trust_score >= %(trust_min)s)
-       ) IS NOT TRUE THEN homing.stop() END
+       k.code, k.merged, k.conflict_id, k.error_message, k.id, k.server_payload
 FROM (SELECT) AS always LEFT JOIN keys k ON true
 ORDER BY k.created_at, k.position
