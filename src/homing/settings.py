@@ -81,7 +81,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tenant_pool_size: Annotated[int, Meta(ge=1, le=100)] = 2
     """Connections per pool of a tenant other than the default one: two such pools act for clients, a third has one."""
     tenant_connections_max: Annotated[int, Meta(ge=5, le=10_000)] = 60
-    """Connections per process of all tenants other than the default one together, without two for each tenant with live
+    """Connections per process of all tenants other than the default one together, without one for each tenant with live
     connections. For one more, those of the tenant that was used least recently are closed."""
     maintenance: bool = True
     """VACUUM each week, and bloated indexes rebuilt each month. False: somebody else does it."""

@@ -73,12 +73,10 @@ class Scene:
         return listener
 
     async def asks(self) -> list[object]:
-        """The hub's own connections, and when it asked the last time there."""
+        """The hub's own connection, and when it asked the last time there."""
         return await self.world.execute(
-            "SELECT pid, query_start FROM pg_stat_activity WHERE datname = current_database()"
-            " AND application_name = 'homing' AND query LIKE '%%homing_caller%%' AND NOT pid = ANY (%s)"
-            " AND pid <> pg_backend_pid()",
-            [self.pushing],
+            "SELECT pid, query_start FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name = 'homing live'"
         )
 
 

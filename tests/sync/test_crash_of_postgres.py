@@ -232,7 +232,7 @@ def test_it_ends_at_any_statement_of_a_push(bench: Bench, how: str, way: Way) ->
 @pytest.mark.parametrize("how", ["backend", "stop", pytest.param("first process", marks=pytest.mark.soak)])
 def test_who_listens_hears_of_what_is_written_afterwards(bench: Bench, postgres: Postgres, how: str) -> None:
     scene, reader = bench.device.scene, bench.device
-    listeners = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN %%homing_live%%'"
+    listeners = "SELECT pid FROM pg_stat_activity WHERE application_name = 'homing live'"
 
     def listener() -> int:
         found = scene.rows(listeners)

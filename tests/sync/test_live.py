@@ -184,9 +184,7 @@ def test_each_push_takes_its_hint_along(scene: Scene, other: Server, waits: bool
 def test_a_killed_listener_listens_again(scene: Scene, other: Server) -> None:
     reader = scene.person()
     other.tenant.live.poll_seconds = 30  # so that only a hint can bring it in time
-    query = (
-        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN %%homing_live%%'"
-    )
+    query = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'homing live'"
     with listening(reader, url=other.url) as live:
         live.current()
         while not (before := {pid for (pid,) in scene.rows(query)}):  # it is about to

@@ -77,6 +77,8 @@ ACTORS_MAX = 100
 """Changes of a page of which it is asked who made them: with more, somebody was away."""
 SENT_AT_ONCE = 250
 """Messages written before the loop may do something else."""
+APPLICATION_NAME = "homing live"
+"""How a hub's connection is called in pg_stat_activity."""
 IDLE_SECONDS = 30
 """A hub without subscribers waits for some before it ends."""
 AGAIN_SECONDS = 0.5
@@ -352,11 +354,11 @@ class Live:
         while self._subscribers or self.watchers or self.attendance.waits:
             try:
                 async with self._engine.owner.dedicated() as conn:
-                    for name, value in ALONG_INDEXES.items():
+                    for name, value in {**ALONG_INDEXES, "application_name": APPLICATION_NAME}.items():
                         await conn.execute("SELECT set_config(%s, %s, false)", [name, value], prepare=False)
+                    await self.hints.listen(conn)
                     failures = 0
-                    async with self.hints.listening():
-                        await self._rounds_on(conn)
+                    await self._rounds_on(conn)
             except (Problem, psycopg.Error):
                 log.exception("live delivery waits for the database")
                 self._everybody_pulls()
@@ -373,7 +375,7 @@ class Live:
         try:
             while True:
                 self.resting.set()
-                with suppress(TimeoutError):
+                with self.hints.hearing(conn), suppress(TimeoutError):
                     async with asyncio.timeout(max(0.0, polled + self.poll_seconds - monotonic())):
                         await self._wake.wait()
                 self.resting.clear()

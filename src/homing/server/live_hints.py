@@ -3,16 +3,16 @@
 NOTIFY is sent after the commit and in a transaction of its own, because inside a writing transaction it would take a
 lock that all writers of the cluster share. A push takes it along, behind its COMMIT and in the same round trip; what
 else writes has it sent on another connection. Many commits make one hint, and where no other node has subscribers,
-none. A hint may be lost (the backend that listens is killed, a pooler stands between): the hub's poll is what is relied
-on.
+none. They are heard on the connection of the hub. A hint may be lost (a pooler stands between, the backend is killed):
+the hub's poll is what is relied on.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from time import monotonic
 from uuid import UUID
 
@@ -21,7 +21,7 @@ from psycopg import Notify, sql
 
 from homing.accounts import presence
 from homing.postgres.database import Database
-from homing.postgres.sql import Call
+from homing.postgres.sql import Call, Connection
 from homing.protocol.errors import Problem
 
 log = logging.getLogger("homing.live")
@@ -33,8 +33,6 @@ LOOK_SECONDS = 5.0
 """How long a node believes that it is alone, or not."""
 TRIES = 10
 """After PostgreSQL was restarted, every connection of the pool fails once."""
-AGAIN_SECONDS = 1.0
-"""Before listening again, after the connection for it was lost."""
 
 _GIVE = "SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, $2)"
 """Without waiting for the disk: a hint that a power cut takes away concerns nobody any more."""
@@ -100,29 +98,36 @@ class Hints:
                     return
                 self._again = True
 
-    @asynccontextmanager
-    async def listening(self) -> AsyncIterator[None]:
-        """Listen while the block runs."""
-        task = asyncio.create_task(self._listen(), name="live listen")
+    async def listen(self, conn: Connection) -> None:
+        """Hear, from now on, what other nodes say, on the hub's own connection."""
+        conn.add_notify_handler(self._take_in)
+        await conn.execute(sql.SQL("LISTEN {}").format(sql.Identifier(CHANNEL)), prepare=False)
+
+    @contextmanager
+    def hearing(self, conn: Connection) -> Iterator[None]:
+        """While the block runs, in which nothing else is done with ``conn``, what is said there is heard at once.
+
+        Raises psycopg.OperationalError where the connection is lost."""
+        loop, socket = asyncio.get_running_loop(), conn.pgconn.socket
+        self._hear(conn)  # what came with answers
+        loop.add_reader(socket, self._hear, conn)
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.wait([task])
+            loop.remove_reader(socket)
 
-    async def _listen(self) -> None:
-        while True:
-            try:
-                async with self._database.dedicated() as conn:
-                    await conn.execute(sql.SQL("LISTEN {}").format(sql.Identifier(CHANNEL)), prepare=False)
-                    self._wake()  # whatever was said while nobody listened
-                    async for notice in conn.notifies():
-                        self._hear(notice)
-            except (Problem, psycopg.Error):
-                log.info("listening for hints again in %g s", AGAIN_SECONDS)
-            await asyncio.sleep(AGAIN_SECONDS)
+    def _hear(self, conn: Connection) -> None:
+        try:
+            conn.pgconn.consume_input()
+        except psycopg.OperationalError:
+            self._wake()  # the next round will say so
+            return
+        while said := conn.pgconn.notifies():
+            if self.heard(said.extra.decode()):
+                self._wake()
 
-    def _hear(self, notice: Notify) -> None:
+    def _take_in(self, notice: Notify) -> None:
+        """What psycopg found among its own answers."""
         if self.heard(notice.payload):
             self._wake()
 
