@@ -368,17 +368,18 @@ class Live:
 
     async def _rounds_on(self, conn: Connection) -> None:
         """Rounds on one connection until nobody has been there for a while. Raises when the connection fails."""
-        polled = beaten = 0.0
+        loop, polled, beaten = asyncio.get_running_loop(), 0.0, 0.0
         last_seen = monotonic()
         self._forget_rounds()
         self.attendance.begin()
         try:
             while True:
+                timer = loop.call_later(max(0.0, polled + self.poll_seconds - monotonic()), self._wake.set)
                 self.resting.set()
-                with self.hints.hearing(conn), suppress(TimeoutError):
-                    async with asyncio.timeout(max(0.0, polled + self.poll_seconds - monotonic())):
-                        await self._wake.wait()
+                with self.hints.hearing(conn):
+                    await self._wake.wait()
                 self.resting.clear()
+                timer.cancel()
                 self._wake.clear()
                 now = monotonic()
                 await self._round(conn)
