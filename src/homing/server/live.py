@@ -21,7 +21,6 @@ from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from time import monotonic
 from typing import Protocol, TypeVar
 from uuid import UUID, uuid4
@@ -107,7 +106,6 @@ class Question:
     """What a round asks: what changed since ``latest``, and which of ``few`` may not go on as before."""
 
     latest: Round | None
-    at: datetime
     few: list[Subscriber]
     call: Call
 
@@ -194,6 +192,7 @@ class Live:
         """There may be news that no round was asked about yet."""
         self._brought: tuple[Question, Answer] | None = None
         """A round that a push took along."""
+        self._made: Question | None = None
         self._asked_at = 0.0
         self._latest: Round | None = None
         self._rounds: deque[Round] = deque()
@@ -375,6 +374,7 @@ class Live:
         try:
             while True:
                 timer = loop.call_later(max(0.0, polled + self.poll_seconds - monotonic()), self._wake.set)
+                self._made = self._make_question()
                 self.resting.set()
                 with self.hints.hearing(conn):
                     await self._wake.wait()
@@ -424,19 +424,26 @@ class Live:
             raise
 
     def _question(self) -> Question:
+        """The next round's. Made while the hub had nothing to do, if it can be."""
         self._asked_at = monotonic()
-        latest = self._latest
-        few = list(self._audience.members()) if latest and len(self._subscribers) <= self._few else []
+        made, self._made = self._made, None
+        return made if made is not None and self._is_next(made) else self._make_question()
+
+    def _make_question(self) -> Question:
+        latest, few = self._latest, self._who_are_few()
         call = self._reader.ask(latest.snapshot if latest else None, self._ask(few) if few else None)
-        return Question(latest, self._engine.clock(), few, call)
+        return Question(latest, few, call)
+
+    def _who_are_few(self) -> list[Subscriber]:
+        return list(self._audience.members()) if self._latest and len(self._subscribers) <= self._few else []
 
     def _is_next(self, question: Question) -> bool:
-        """Whether nothing happened since it was asked that its answer does not know of."""
-        return question.latest is self._latest and question.few == list(self._audience.members())
+        """Whether nothing happened since it was made that its answer does not know of."""
+        return question.latest is self._latest and question.few == self._who_are_few()
 
     async def _take_in(self, conn: Connection, question: Question, answer: Answer, joining: list[Subscriber]) -> None:
         latest, few = question.latest, question.few
-        found = self._reader.collect(answer, latest.snapshot if latest else None, at=question.at)
+        found = self._reader.collect(answer, latest.snapshot if latest else None, at=self._engine.clock())
         await self._look_at(conn, [few[n] for n in found.fallen])
         if latest is not None and found.whole and found.epoch == latest.epoch:
             self._remember(found)
