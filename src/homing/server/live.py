@@ -188,10 +188,6 @@ class Live:
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
-        self._due = False
-        """There may be news that no round was asked about yet."""
-        self._brought: tuple[Question, Answer] | None = None
-        """A round that a push took along."""
         self._made: Question | None = None
         self._asked_at = 0.0
         self._latest: Round | None = None
@@ -208,7 +204,6 @@ class Live:
     def wake(self) -> None:
         """There may be news."""
         self.watchers.note(())
-        self._due = True
         self._wake.set()
 
     def written(self) -> None:
@@ -220,24 +215,20 @@ class Live:
         """For a push of so many items to take along: the hint for other nodes, and the round for the subscribers here.
         Each where it is time for one; otherwise they follow the push."""
         hint = self.hints.take()
-        question = self._take_along() if rows <= ALONG_ITEMS else None
+        question = self._question_along() if rows <= ALONG_ITEMS else None
         hinting = [] if hint is None else [BEGIN, hint, COMMIT]
         asking = [] if question is None else [_AS_OWNER, question.call]
 
         def done(answers: Sequence[Answer]) -> None:
             if hint is None:
                 self.hints.give()
-            if question is None or self._brought is not None:  # which may be older, and not know of this
+            if question is None or not self._take_at_once(question, answers[-1]):
                 self.wake()
-            else:
-                self.watchers.note(())
-                self._brought = question, answers[-1]
-                self._wake.set()
 
         return Along([*hinting, *asking], done)
 
-    def _take_along(self) -> Question | None:
-        """The next round, where the hub waits for something to happen and there are few to ask about."""
+    def _question_along(self) -> Question | None:
+        """The next round's, where the hub waits for something to happen and there are few to ask about."""
         now = monotonic()
         if not self.resting.is_set() or self._latest is None or now - self._asked_at < self._rest_seconds:
             return None
@@ -374,8 +365,8 @@ class Live:
         try:
             while True:
                 timer = loop.call_later(max(0.0, polled + self.poll_seconds - monotonic()), self._wake.set)
-                self._made = self._make_question()
                 self.resting.set()
+                self._prepare()
                 with self.hints.hearing(conn):
                     await self._wake.wait()
                 self.resting.clear()
@@ -405,12 +396,6 @@ class Live:
 
     async def _round(self, conn: Connection) -> None:
         """Read what changed, ask about those it concerns and those who want to join, and send."""
-        brought, self._brought = self._brought, None
-        if brought is not None and self._is_next(brought[0]):
-            await self._take_in(conn, *brought, joining=[])
-            if not self._due and not self._joining:
-                return
-        self._due = False
         # Before the reading begins: who comes while it runs may have written what it does not see,
         # so this round does not tell them that they are up to date.
         joining, self._joining = self._joining, {}
@@ -429,6 +414,11 @@ class Live:
         made, self._made = self._made, None
         return made if made is not None and self._is_next(made) else self._make_question()
 
+    def _prepare(self) -> None:
+        """Make the next question, if there is time for it."""
+        if self.resting.is_set():
+            self._made = self._make_question()
+
     def _make_question(self) -> Question:
         latest, few = self._latest, self._who_are_few()
         call = self._reader.ask(latest.snapshot if latest else None, self._ask(few) if few else None)
@@ -441,21 +431,50 @@ class Live:
         """Whether nothing happened since it was made that its answer does not know of."""
         return question.latest is self._latest and question.few == self._who_are_few()
 
+    def _take_at_once(self, question: Question, answer: Answer) -> bool:
+        """Send what a push brought before the push goes on; False where that is not the hub's next round, or something
+        has to be asked for it."""
+        latest = question.latest
+        if latest is None or not self.resting.is_set() or not self._is_next(question):
+            return False
+        try:
+            found = self._reader.collect(answer, latest.snapshot, at=self._engine.clock())
+            if found.fallen or found.notified or not found.whole or found.epoch != latest.epoch:
+                return False
+            self._follow(found)
+            for each, parcel in self._due(found):
+                if each.group is parcel.group:
+                    self._send(each, parcel)
+            self._tell(found)
+            self.watchers.note(())
+            self.watchers.tell(monotonic())
+        except Exception:
+            # The push is committed and must be answered.
+            log.exception("live delivery of what a push brought failed")
+            self._everybody_pulls()
+        asyncio.get_running_loop().call_soon(self._prepare)
+        return True
+
     async def _take_in(self, conn: Connection, question: Question, answer: Answer, joining: list[Subscriber]) -> None:
         latest, few = question.latest, question.few
         found = self._reader.collect(answer, latest.snapshot if latest else None, at=self._engine.clock())
         await self._look_at(conn, [few[n] for n in found.fallen])
-        if latest is not None and found.whole and found.epoch == latest.epoch:
-            self._remember(found)
-        else:
+        if latest is None or not found.whole or found.epoch != latest.epoch:
             self._forget_rounds()
             self._everybody_pulls()
-        self._latest = found
-        self._note(found)
+            self._latest = found
+            self._note(found)
+        else:
+            self._follow(found)
         await self._send_round(conn, found, certain=bool(few))
         await self._admit(conn, found, joining)
         self._tell(found)
         await self._notify(conn, found)
+
+    def _follow(self, found: Round) -> None:
+        self._remember(found)
+        self._latest = found
+        self._note(found)
 
     def _note(self, found: Round) -> None:
         """For the pages that watch: which tables the round is about."""
@@ -470,12 +489,16 @@ class Live:
 
     async def _send_round(self, conn: Connection, found: Round, *, certain: bool) -> None:
         """``certain``: everybody was asked about at this round's snapshot or after it, and nobody joined since."""
-        parcels = [self._parcel(found, group, cores) for group, cores in self._audience.route(found).items()]
-        due = [(each, parcel) for parcel in parcels for each in parcel.group.members]
+        due = self._due(found)
         if certain:
             await self._send_all(due)
         elif due:
             await self._ask_and_send(conn, _chunks(due, self._at_once))
+
+    def _due(self, found: Round) -> list[tuple[Subscriber, Parcel]]:
+        """To whom something of it goes."""
+        parcels = [self._parcel(found, group, cores) for group, cores in self._audience.route(found).items()]
+        return [(each, parcel) for parcel in parcels for each in parcel.group.members]
 
     async def _ask_and_send(self, conn: Connection, chunks: Sequence[Sequence[tuple[Subscriber, Parcel]]]) -> None:
         """While one chunk is sent, the database is asked about the next."""
