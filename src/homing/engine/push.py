@@ -24,6 +24,7 @@ way is also the meaning of the fast one: both give the same rows and verdicts.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
@@ -268,6 +269,8 @@ async def _attempt(
     behind = iter(answers[len(own) :])
     for each in along:
         each.done(list(islice(behind, len(each.calls))))
+    if any(each.calls for each in along):
+        await asyncio.sleep(0)  # the loop writes at the end of its turn: what was sent goes before our answer is made
     return PushAnswer(
         batch_id=str(batch.id),
         batch_token=batch.token,
