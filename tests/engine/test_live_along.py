@@ -28,8 +28,8 @@ class Between:
     rounds: int = 0
     """How many of the pushes took a round along."""
 
-    def along(self, rows: int) -> Along:
-        calls, done = self.hub.along(rows)
+    def along(self, items: int) -> Along:
+        calls, done = self.hub.along(items)
         self.rounds += any("pg_current_snapshot" in call.text for call in calls)
 
         def keep(answers: Sequence[Answer]) -> None:

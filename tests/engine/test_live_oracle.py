@@ -124,8 +124,8 @@ class Late:
     def __init__(self, hub: Live, rng: random.Random, tally: Tally) -> None:
         self.hub, self.rng, self.tally = hub, rng, tally
 
-    def along(self, rows: int) -> Along:
-        calls, done = self.hub.along(rows)
+    def along(self, items: int) -> Along:
+        calls, done = self.hub.along(items)
         self.tally.along += any("pg_current_snapshot" in call.text for call in calls)
 
         def later(answers: Sequence[Answer]) -> None:

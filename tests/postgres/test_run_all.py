@@ -168,6 +168,43 @@ async def test_a_lost_connection_is_an_error_and_no_wait(db: Database, watcher: 
         assert (await conn.run_all([Call("SELECT 3")]))[0].rows == [(3,)]
 
 
+async def test_what_was_sent_ahead_is_at_work_before_the_rest_comes(
+    conn: Connection, watcher: psycopg.AsyncConnection
+) -> None:
+    await watcher.execute("SELECT pg_advisory_lock(7)")
+    conn.send_ahead([BEGIN, Call("INSERT INTO n VALUES (1)"), Call("SELECT pg_advisory_xact_lock_shared(7)")])
+    waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    while not await _value(watcher, waits):
+        pass
+    await watcher.execute("SELECT pg_advisory_unlock(7)")
+    answers = await conn.run_all([Call("INSERT INTO n VALUES ($1) RETURNING n", [2]), COMMIT])
+    assert ([answer.rows for answer in answers], await numbers(conn)) == ([[(2,)], []], [1, 2])
+
+
+async def test_what_was_sent_ahead_and_fails_takes_the_rest_with_it(conn: Connection) -> None:
+    for _ in range(2):  # prepared anew, and as it was
+        conn.send_ahead([BEGIN, Call("INSERT INTO n VALUES (1)"), Call("SELECT 1 / $1::int", [0])])
+        with pytest.raises(errors.DivisionByZero):
+            await conn.run_all([Call("INSERT INTO n VALUES (2)"), COMMIT])
+        assert conn.info.transaction_status == IN_FAILED
+        await conn.run_all([ROLLBACK])
+    assert await numbers(conn) == []
+    conn.send_ahead([BEGIN, Call("INSERT INTO n VALUES (1)")])
+    await conn.run_all([COMMIT])
+    assert await numbers(conn) == [1]
+
+
+async def test_nothing_comes_of_what_was_sent_ahead_alone(db: Database, watcher: psycopg.AsyncConnection) -> None:
+    await watcher.execute("CREATE TABLE n (n integer)")
+    async with db.connection() as conn:
+        conn.send_ahead([BEGIN, Call("INSERT INTO n VALUES (1)")])
+        pid = conn.info.backend_pid
+    async with db.connection() as conn:
+        assert (conn.info.backend_pid != pid, await numbers(conn)) == (True, [])
+    while await _value(watcher, "SELECT count(*) FROM pg_stat_activity WHERE pid = %s", pid):
+        pass
+
+
 async def _value(conn: psycopg.AsyncConnection, query: str, *params: Any) -> Any:
     row = await (await conn.execute(query, params)).fetchone()  # type: ignore[call-overload]
     assert row is not None

@@ -43,7 +43,7 @@ class Along(NamedTuple):
 class Listener(Protocol):
     """Whoever wants to know of pushes, as soon as they are committed."""
 
-    def along(self, rows: int) -> Along:
+    def along(self, items: int) -> Along:
         """A batch of so many items is about to be sent."""
 
 

@@ -3,7 +3,8 @@ other modules have, because joining, pulling and rounds are one state machine, a
 
 One task goes round after round (``engine/live.py`` says what a round is and why it is exact): woken by a write that
 went through this node, by a hint from another one, or after a second, because hints may be lost and some writers give
-none. Hints carry nothing; a lost one costs at most that second.
+none. Hints carry nothing; a lost one costs at most that second. While the task has nothing to do, a small push takes
+the next round along behind its COMMIT, and what is due is sent before the push goes on (docs/adr/0069).
 
 A subscriber is in one of three places: *joining* (new, or done pulling: the next round checks who it is and lets it
 in), *live* (in the audience: rounds are sent to it), or *pulling* (its scopes changed, or it was away: a task sends it
@@ -211,11 +212,11 @@ class Live:
         self.wake()
         self.hints.give()
 
-    def along(self, rows: int) -> Along:
+    def along(self, items: int) -> Along:
         """For a push of so many items to take along: the hint for other nodes, and the round for the subscribers here.
         Each where it is time for one; otherwise they follow the push."""
         hint = self.hints.take()
-        question = self._question_along() if rows <= ALONG_ITEMS else None
+        question = self._question_along() if items <= ALONG_ITEMS else None
         hinting = [] if hint is None else [BEGIN, hint, COMMIT]
         asking = [] if question is None else [_AS_OWNER, question.call]
 
