@@ -1,6 +1,7 @@
 -- Claim the batch before anything is done: whoever inserts the row first does the work. With it, in the snapshot after
 -- the device's lock, what the device's temp ids stand for and the binding verdicts its items got before: a row each, or
--- one row of NULLs. The first column is NULL where the batch was claimed before.
+-- one row of NULLs. The first column is NULL where the batch was claimed before. (Each temp id is looked up by itself: by
+-- a plan that was made when there was little, all that the device ever sent would be read.)
 WITH
 -- include _claim
 , keys AS (
@@ -8,8 +9,11 @@ WITH
            i.server_version, i.code, i.merged, i.conflict_id, i.error_message, i.id, i.created_at, i.position,
            coalesce(c.server_payload, i.details -> 'server_payload')::text AS server_payload
     FROM device d
-    JOIN homing.sync_items i ON i.device_id = d.id AND i.client_temp_id = ANY (%(temp_ids)s::text::text[])
-        AND i.status <> 'error' AND NOT i.again
+    CROSS JOIN unnest(%(temp_ids)s::text::text[]) AS t (id)
+    CROSS JOIN LATERAL (
+        SELECT * FROM homing.sync_items i
+        WHERE i.device_id = d.id AND i.client_temp_id = t.id AND i.status <> 'error' AND NOT i.again
+        OFFSET 0) AS i
     LEFT JOIN homing.conflicts c ON c.id = i.conflict_id
 )
 SELECT (SELECT id FROM claim), k.client_temp_id, k.action, k.client_version, k.status, k.row_id, k.server_version,

@@ -1,6 +1,8 @@
 -- Claim a batch of which nothing has to be read: the transaction is stopped unless all is as was taken for granted. The
 -- caller was confirmed just before, as that device and trusted; the claim is ours; of the temp ids nothing is known; no key
--- was a row's that is deleted. (A deletion cannot be of later than a day from now, so later partitions need no look.)
+-- was a row's that is deleted. (A deletion cannot be of later than a day from now, so later partitions need no look. Each is
+-- looked up by itself, and the action as text: by a plan that was made when there was little, all that a device ever sent
+-- would be read, and all deletions.)
 WITH
 -- include _claim
 SELECT homing.stop()
@@ -9,11 +11,16 @@ WHERE (
     AND EXISTS (SELECT FROM claim)
     AND EXISTS (SELECT FROM device WHERE id = %(expected)s AND trust_score >= %(trust_min)s)
     AND NOT EXISTS (
-        SELECT FROM homing.sync_items i
-        WHERE i.device_id = %(expected)s AND i.client_temp_id = ANY (%(temp_ids)s::text::text[])
-          AND i.status <> 'error' AND NOT i.again)
+        SELECT FROM unnest(%(temp_ids)s::text::text[]) AS t (id)
+        CROSS JOIN LATERAL (
+            SELECT FROM homing.sync_items i
+            WHERE i.device_id = %(expected)s AND i.client_temp_id = t.id AND i.status <> 'error' AND NOT i.again
+            LIMIT 1) AS known)
     AND NOT EXISTS (
         SELECT FROM unnest(%(tables)s::text::int[], %(keys)s::text::text[]) AS k (table_id, row_id)
-        JOIN homing.history h ON h.table_id = k.table_id AND h.row_id = k.row_id AND h.action = 'delete'
-             AND h.at < statement_timestamp() + interval '1 day')
+        CROSS JOIN LATERAL (
+            SELECT FROM homing.history h
+            WHERE h.table_id = k.table_id AND h.row_id = k.row_id AND h.action::text = 'delete'
+              AND h.at < statement_timestamp() + interval '1 day'
+            LIMIT 1) AS former)
 ) IS NOT TRUE
