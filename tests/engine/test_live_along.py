@@ -1,10 +1,12 @@
 """Rounds that pushes take along behind their COMMIT: what the hub makes of them, whatever happened meanwhile."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
+import psycopg
 import pytest
 
 from homing.engine.caller import Claims
@@ -195,13 +197,27 @@ async def test_who_comes_while_a_round_is_on_its_way(scene: Scene) -> None:
 
 
 async def test_a_round_that_fails_costs_the_push_nothing(scene: Scene) -> None:
-    await scene.push(1)  # from now on they go at once
-    await scene.until(1)
-    await scene.hub.resting.wait()
     await scene.world.execute("ALTER TABLE homing.presence RENAME TO elsewhere")
-    await scene.push(2)
-    assert scene.between.rounds == 2
+    scene.between.waits = True
+    for box in (1, 2):  # one that reads first, and one that goes at once
+        await scene.push(box)
+    assert (scene.between.rounds, len(scene.between.brought)) == (2, 2)
     found = await scene.world.execute("SELECT id FROM yard.boxes ORDER BY id")
     kept = await scene.world.execute("SELECT status::text, count(*) FROM homing.sync_batches GROUP BY 1")
     assert (found, kept) == ([(1,), (2,)], [("completed", 2)])
     await scene.world.execute("ALTER TABLE homing.elsewhere RENAME TO presence")
+    for done in scene.between.brought:
+        done()
+    await scene.until(1, 2)
+
+
+async def test_a_push_does_not_wait_for_locks_on_other_tables(scene: Scene) -> None:
+    await scene.push(1)
+    await scene.until(1)
+    await scene.hub.resting.wait()
+    with psycopg.connect(scene.world.url) as conn:
+        conn.execute("LOCK TABLE yard.books IN ACCESS EXCLUSIVE MODE")
+        async with asyncio.timeout(5):  # a round of the hub's own waits for ten seconds
+            await scene.push(2)
+    assert scene.between.rounds == 2
+    await scene.until(2)

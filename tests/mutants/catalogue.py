@@ -64,8 +64,8 @@ MUTANTS = (
     Mutant(
         "stays-owner",
         Path("src/homing/server/live.py"),
-        "set_config('role', 'none', true)",
-        "set_config('role', 'none', false)",
+        "set_config('role', 'none', true), ",
+        "set_config('role', 'none', false), ",
         "After a push that took a round along, its connection acts with the rights of the owner.",
         ("tests/engine/test_live_along.py::test_the_connection_acts_for_clients_again_afterwards",),
     ),

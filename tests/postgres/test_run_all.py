@@ -194,6 +194,19 @@ async def test_what_was_sent_ahead_and_fails_takes_the_rest_with_it(conn: Connec
     assert await numbers(conn) == [1]
 
 
+@pytest.mark.parametrize("needed", [0, 1, 2, 3])
+async def test_what_is_not_needed_may_fail(conn: Connection, needed: int) -> None:
+    calls = [Call("SELECT 1"), Call("SELECT 2"), Call("SELECT 1 / 0"), Call("SELECT 4")]
+    for _ in range(2):  # prepared anew, and as it was
+        if needed > 2:
+            with pytest.raises(errors.DivisionByZero):
+                await conn.run_all(calls, needed=needed)
+        else:
+            answers = await conn.run_all(calls, needed=needed)
+            assert [answer.row for answer in answers] == [(1,), (2,)]
+    assert (await conn.run_all([Call("SELECT 5")], needed=0))[0].row == (5,)
+
+
 async def test_nothing_comes_of_what_was_sent_ahead_alone(db: Database, watcher: psycopg.AsyncConnection) -> None:
     await watcher.execute("CREATE TABLE n (n integer)")
     async with db.connection() as conn:

@@ -34,7 +34,7 @@ ALONG_INDEXES: Mapping[str, str] = {
 
 class Along(NamedTuple):
     """Statements that a push takes along, to be run right behind its COMMIT in the same round trip. ``done`` gets their
-    answers, before the push is answered."""
+    answers, before the push is answered; fewer, if one of them failed."""
 
     calls: Sequence[Call]
     done: Callable[[Sequence[Answer]], None]

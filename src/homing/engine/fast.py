@@ -210,10 +210,11 @@ def writes(meeting: Meeting, groups: Sequence[Group]) -> list[Call]:
     return [writers.sealed(group).call(write.params_of(group, user=user, device=device)) for group in groups]
 
 
-async def run_pinned(conn: Connection, calls: Sequence[Call]) -> list[Answer]:
-    """Run statements whose failures, where they are about the data, become NeedsCareError."""
+async def run_pinned(conn: Connection, calls: Sequence[Call], behind: Sequence[Call] = ()) -> list[Answer]:
+    """Run statements whose failures, where they are about the data, become NeedsCareError. Returns the answers of those
+    ``behind`` them, as far as they did not fail."""
     try:
-        return await conn.run_all(calls)
+        return (await conn.run_all([*calls, *behind], needed=len(calls)))[len(calls) :]
     except psycopg.DatabaseError as error:
         if error.sqlstate == STOPPED or isinstance(error, ABOUT_DATA):
             raise NeedsCareError from error

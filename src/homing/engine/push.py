@@ -256,17 +256,16 @@ async def _attempt(
     if held:
         reason = f"trust {opened.trust:.2f} is below {engine.trust_threshold:.2f}"
         calls.append(statement(__package__, "hold_batch").call({"batch": batch.id, "reason": reason}))
-    own = [*calls, COMMIT]
     along = [each.along(len(works)) for each in engine.listeners]
     try:
-        answers = await fast.run_pinned(conn, own + [call for each in along for call in each.calls])
+        answers = await fast.run_pinned(conn, [*calls, COMMIT], [call for each in along for call in each.calls])
     except fast.NeedsCareError as error:
         if expected is None:
             raise
         engine.devices.pop(claims.device_name or "", None)
         raise UnexpectedError from error
     _expect(engine, claims, opened, held=held)
-    behind = iter(answers[len(own) :])
+    behind = iter(answers)
     for each in along:
         each.done(list(islice(behind, len(each.calls))))
     if any(each.calls for each in along):

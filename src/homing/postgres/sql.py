@@ -133,11 +133,12 @@ class Connection(AsyncConnection[TupleRow]):
         self._ahead = [sent for each in dumped for sent in self._send(each)]
         self.pgconn.flush()  # what the kernel does not take goes with the rest
 
-    async def run_all(self, calls: Sequence[Call]) -> list[Answer]:
+    async def run_all(self, calls: Sequence[Call], *, needed: int | None = None) -> list[Answer]:
         """Run statements one after the other, in one round trip; their answers, in order.
 
         Where no transaction is open, and none begins among them, they are one of their own. Raises psycopg.Error for
-        the first that fails, be it one that was sent ahead; those after it were not run.
+        the first that fails, be it one that was sent ahead; those after it were not run. If it is not among the first
+        ``needed`` ones, it is no error: there are fewer answers.
         """
         transformer = Transformer(self)
         dumped = [_dump(call, transformer) for call in calls]  # what cannot be sent is refused before anything is
@@ -153,12 +154,14 @@ class Connection(AsyncConnection[TupleRow]):
                 # With answers still to come this fails, and whoever gets the connection back closes it.
                 with suppress(psycopg.OperationalError):
                     self.pgconn.exit_pipeline_mode()
-        answers = []
+        answers: list[Answer] = []
         for n, (result, prepared) in enumerate(zip(results, sent, strict=True)):
             if result.status not in _DONE:
                 error = errors.error_from_result(result)
                 if isinstance(error, _STALE):
                     self._names.clear()
+                if needed is not None and len(answers) >= needed:
+                    break
                 raise error
             if prepared is not None:
                 self._names[prepared[0]] = prepared[1]

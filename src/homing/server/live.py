@@ -63,7 +63,7 @@ FEW = 32
 ALONG_ITEMS = 20
 """A push of no more items than this takes a round along; more rows would keep its answer waiting."""
 REST_SECONDS = 0.002
-"""And the round before it began no later than this ago: where much is written, rounds are for many writes."""
+"""And no round began within so long before it: where much is written, rounds are for many writes."""
 CHECKED_AT_ONCE = 1000
 """Callers asked about in one statement."""
 ADMITTED_AT_ONCE = 500
@@ -85,8 +85,9 @@ AGAIN_SECONDS = 0.5
 """After the database failed, and up to ten times that."""
 
 
-_AS_OWNER = Call("SELECT set_config('role', 'none', true)")
-"""Until the end of the transaction. Outside of one that is the end of what is sent together."""
+_AS_OWNER = Call("SELECT set_config('role', 'none', true), set_config('lock_timeout', '100ms', true)")
+"""Until the end of the transaction, which outside of one is the end of what is sent together. A push is not to wait for
+locks on tables that it has nothing to do with: then the hub waits for them."""
 
 
 class Outlet(Protocol):
@@ -220,13 +221,16 @@ class Live:
         hinting = [] if hint is None else [BEGIN, hint, COMMIT]
         asking = [] if question is None else [_AS_OWNER, question.call]
 
+        calls = [*hinting, *asking]
+
         def done(answers: Sequence[Answer]) -> None:
-            if hint is None:
+            whole = len(answers) == len(calls)
+            if hint is None or not whole:
                 self.hints.give()
-            if question is None or not self._take_at_once(question, answers[-1]):
+            if question is None or not whole or not self._take_at_once(question, answers[-1]):
                 self.wake()
 
-        return Along([*hinting, *asking], done)
+        return Along(calls, done)
 
     def _question_along(self) -> Question | None:
         """The next round's, where the hub waits for something to happen and there are few to ask about."""
