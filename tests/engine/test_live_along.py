@@ -9,8 +9,10 @@ from functools import partial
 import psycopg
 import pytest
 
+from homing.engine import epoch
 from homing.engine.caller import Claims
 from homing.engine.engine import Along
+from homing.engine.live import ROUND_ROWS_MAX
 from homing.postgres.sql import Answer
 from homing.protocol.live import Subscribe
 from homing.server.live import ALONG_ITEMS, Live
@@ -150,6 +152,47 @@ async def test_who_lost_their_session_before_the_push_gets_nothing(scene: Scene)
     await scene.push(1)
     await scene.until(1)
     assert (scene.between.rounds, scene.arrived(listener), listener.ended) == (1, [], "unauthenticated")
+
+
+async def test_news_come_along_too(scene: Scene) -> None:
+    """What others caused since the last round: that somebody is here, and a notification."""
+    other = await scene.world.person("WORKER")
+    await scene.world.execute(
+        "INSERT INTO homing.presence (user_id, online, last_seen, changed)"
+        " VALUES (%s, true, now(), pg_current_xact_id())",
+        [other.user_id],
+    )
+    await scene.push(1)
+    await scene.until(1)
+    assert [m["userId"] for m in scene.listener.messages if m["type"] == "presence"][-1] == str(other.user_id)
+    await scene.hub.resting.wait()
+    await scene.world.execute(
+        "INSERT INTO homing.push_notifications (user_id, platform, notification_type, title, body)"
+        " VALUES (%s, 'web', 'news', 'a title', 'a body')",
+        [scene.office.user_id],
+    )
+    await scene.push(2)
+    await scene.listener.until(lambda: any(m.get("title") == "a title" for m in scene.listener.messages))
+    await scene.until(2)
+    assert (scene.between.rounds, scene.arrived()) == (2, ["1", "2"])
+
+
+async def test_more_than_a_round_may_hold_is_pulled(scene: Scene) -> None:
+    """Others wrote it without a word, and it comes along with a push."""
+    await scene.world.execute(
+        "INSERT INTO yard.boxes (id) SELECT n FROM generate_series(1, %s) n", [ROUND_ROWS_MAX + 1]
+    )
+    await scene.push(5000)
+    await scene.until(5000, *range(1, ROUND_ROWS_MAX + 2))
+    assert scene.between.rounds == 1
+
+
+async def test_an_epoch_that_began_meanwhile(scene: Scene) -> None:
+    async with scene.world.engine.owner.connection() as conn:
+        await epoch.begin(conn, "a test")
+    await scene.push(1)
+    await scene.listener.until(lambda: scene.listener.ended is not None)
+    assert (scene.between.rounds, scene.arrived(), scene.listener.ended) == (1, [], "resync_required")
 
 
 async def test_a_round_that_comes_too_late_changes_nothing(scene: Scene) -> None:

@@ -40,6 +40,7 @@ class Listener:
 
     def close(self, problem: Problem) -> None:
         self.ended = problem.code.code
+        self._news.set()
 
     async def drained(self) -> None:
         await asyncio.sleep(0)
