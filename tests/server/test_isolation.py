@@ -29,6 +29,8 @@ NAMES = [f"t-{number:02}" for number in range(50)]
 ME = "/api/v1/auth/me"
 PULL = "/api/v1/mobile/sync/pull"
 PUSH = "/api/v1/mobile/sync/push"
+ACK = "/api/v1/mobile/sync/ack"
+STATUS = "/api/v1/mobile/sync/status"
 
 
 @pytest.fixture
@@ -237,6 +239,20 @@ async def test_a_request_to_each_takes_no_more_connections_than_there_is_room_fo
             while not 0 < found <= 10:  # those that were closed may still be on their way out
                 ((found,),) = await (await conn.execute(query, [names])).fetchall()
         assert here.node.open_now == len(NAMES)
+
+
+async def test_whoever_holds_a_connection_does_not_wait_for_another(
+    settings: Settings, crowd: Callable[..., Crowd]
+) -> None:
+    """Or requests that hold one each would wait for one another, when together they hold all there is room for."""
+    async with running(msgspec.structs.replace(settings, tenant_connections_max=1), crowd("ada")) as here:
+        headers = await here.headers("ada")
+        first = await here.http.post(PULL, headers=headers, json={})
+        pushed = await here.http.post(PUSH, headers=headers, json=meter("M-1"))
+        again = await here.http.post(PULL, headers=headers, json={"since_token": first.json()["next_token"]})
+        acked = await here.http.post(ACK, headers=headers, json={"ack_token": again.json()["next_token"]})
+        others = [await here.http.get(path, headers=headers) for path in (ME, STATUS)]
+        assert [each.status_code for each in (first, pushed, again, acked, *others)] == [200] * 6
 
 
 async def test_no_canary_of_another_tenant_is_ever_seen(

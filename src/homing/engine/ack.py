@@ -35,11 +35,11 @@ async def ack(engine: Engine, claims: Claims, request: AckRequest) -> Acked:
     if request.pending is not None and not 0 <= request.pending < 2**31:
         raise Problem("invalid_envelope", "pending must be a count of items")
     now = engine.clock()
+    token = await find_token(engine, claims, request.ack_token)
     async with engine.database.transaction(str(claims.user_id)) as conn:
         who = await read_who(conn, claims)
         check_caller(who, claims, device_needed=True)
         assert who is not None
-        token = await find_token(engine, claims, request.ack_token)
         synced = 0
         if token.since is not None:
             params = {

@@ -27,7 +27,7 @@ from psycopg import sql
 from homing.engine.caller import Claims
 from homing.engine.engine import Engine
 from homing.engine.feeds import Delta
-from homing.engine.pull import check_token, find_token, read_info
+from homing.engine.pull import check_token, read_info, read_token
 from homing.engine.scopes import NOTHING, ScopeSet
 from homing.engine.tables import BoundTable
 from homing.engine.who import check_caller, read_who
@@ -66,7 +66,7 @@ async def resume(engine: Engine, conn: Connection, claims: Claims, text: str) ->
 
     Raises Problem: invalid_token, resync_required, unauthenticated, device_*.
     """
-    token = await find_token(engine, claims, text)
+    token = read_token(engine, claims, text)
     if token.since is not None or token.until is None or token.entering is None or token.place is not None:
         raise Problem("invalid_token")
     scopes = await engine.scope_sets.get(conn, token.entering)

@@ -177,7 +177,7 @@ async def _page(engine: Engine, conn: Connection, claims: Claims, token: Token, 
     else:
         raise Problem("unavailable", "The rights of this user are changing too fast; try again.")
     changes, last = _read(engine, result, limit)
-    await _seen(engine, info, claims, now)
+    await _seen(engine, conn, info, claims, now)
     until = token.until or here
     entering = guess
     begun = msgspec.structs.replace(
@@ -298,7 +298,7 @@ def _read(engine: Engine, result: Any, limit: int) -> tuple[list[bytes], Place |
     return [value(row, 5) for row in range(1, count)], last
 
 
-async def _seen(engine: Engine, info: Info, claims: Claims, now: datetime) -> None:
+async def _seen(engine: Engine, conn: Connection, info: Info, claims: Claims, now: datetime) -> None:
     if claims.device_name is None or info.who is None:
         return
     moment = now.timestamp()
@@ -307,5 +307,4 @@ async def _seen(engine: Engine, info: Info, claims: Claims, now: datetime) -> No
     if len(engine.seen) > 100_000:
         engine.seen.clear()
     engine.seen[claims.device_name] = moment
-    async with engine.database.connection() as conn:
-        await conn.execute(load(__package__, "touch_device"), {"device": info.who.device_id, "now": now})
+    await conn.execute(load(__package__, "touch_device"), {"device": info.who.device_id, "now": now})

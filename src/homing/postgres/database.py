@@ -8,7 +8,8 @@ else gets it, and giving back is shielded: a request that is cancelled, even twi
 returns a dirty one.
 
 *Every wait is bounded.* For a connection, for a lock, for a statement, for a transaction left open, for a peer that
-stopped answering. Each bound has a name below.
+stopped answering. Each bound has a name below. Who holds a connection must not wait for another one: where tenants have
+a limit together, requests would wait for one another until that bound.
 
 *An absent database is one answer.* Whatever the cause, the caller gets ``Problem("unavailable")`` with the cause
 chained; the client's action is to send the same request again, which push makes safe.

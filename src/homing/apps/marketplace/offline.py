@@ -130,6 +130,7 @@ async def start(engine: Engine, claims: Claims, after: str | None) -> Loading:
     """A new load, or where ``after`` says. Raises Problem: invalid_parameter, unauthenticated, device_*."""
     if after is not None:
         place = _read_cursor(after, tokens_max=engine.limits.token_bytes_max)
+        await pull.find_token(engine, claims, place.load)  # which reads the keys again where it must
         async with engine.database.snapshot() as conn:
             await first.resume(engine, conn, claims, place.load)
         return Loading(engine, claims, place)
