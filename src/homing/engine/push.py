@@ -337,8 +337,6 @@ def _opening(
         "batch": batch.id,
         "now": batch.now,
         "offset": batch.measured,
-        "status": "syncing" if (request.pending or 0) > len(works) else "idle",
-        "pending": request.pending,
     }
     claim = {
         "batch": batch.id,
@@ -351,6 +349,8 @@ def _opening(
         "body_hash": batch.body_hash,
         "atomic": request.atomic,
         "now": batch.now,
+        "status": "syncing" if (request.pending or 0) > len(works) else "idle",
+        "pending": request.pending,
         "temp_ids": array(map(quoted, references(works) if claims.device_name is not None else [])),
     }
     claiming = "claim_batch"

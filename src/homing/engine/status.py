@@ -97,7 +97,7 @@ async def status(engine: Engine, claims: Claims) -> DeviceStatus:
 
 def keeps(claims: Claims, state: State, *, now: datetime, pending: int | None = None) -> Call:
     """What keeps the device's state; ``pending``: what is left in its outbox, where it said so. A push says it when it
-    opens (``open_device.sql``)."""
+    claims (``claim_batch.sql``)."""
     params = {"device": claims.device_name, "status": state, "now": now, "pending": pending}
     return statement(__package__, "keep_sync_metadata").call(params)
 

@@ -111,8 +111,11 @@ def written(group: Group, rows: Sequence[Any]) -> dict[str, Written]:
 
 def _seal(told: sql.Composable, kind: Kind) -> sql.Composable:
     """Stop unless every row was written, stayed in reach, and has the version that was planned for it."""
+    if kind == "create":  # what was out of reach was not made
+        return sql.SQL(
+            " SELECT CASE WHEN count(*) = %(count)s THEN NULL ELSE homing.stop() END FROM made WHERE made_version = 1"
+        )
     planned, where = {
-        "create": ("version = 1", ""),
         "update": (
             "version = plan.planned",
             " LEFT JOIN unnest(%(ids)s::text[], %(versions)s::int[]) AS plan(id, planned) ON plan.id = row_id",
@@ -183,7 +186,7 @@ def _insert(group: Group, by_name: Mapping[str, BoundTable]) -> tuple[sql.Compos
     ]
     listed = sql.SQL(", ").join(sql.Identifier(name) for name in names)
     ctes = sql.SQL(
-        "input AS MATERIALIZED ({input}), full_rows AS MATERIALIZED (SELECT {row} FROM input AS i),"
+        "full_rows AS MATERIALIZED (SELECT {row} FROM ({input}) AS i),"
         " judged AS MATERIALIZED (SELECT {listed}, {held} AS homing_held, {referred} AS homing_referred"
         " FROM (SELECT * {others} FROM full_rows) AS homing_row),"
         " made AS (INSERT INTO {table} ({listed}{stamped}) OVERRIDING SYSTEM VALUE"  # keys are given, also ALWAYS ones

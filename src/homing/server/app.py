@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-from litestar import Litestar
+from litestar import Litestar, Request
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException, LitestarDeprecationWarning
+from litestar.handlers import HTTPRouteHandler
 from litestar.middleware import DefineMiddleware
 from litestar.params import SkipValidation
 from litestar.types import Scope
@@ -22,7 +25,7 @@ from homing.server.metrics import Metrics
 from homing.server.node import Node
 from homing.server.problems import on_exception, on_http_exception, on_problem
 from homing.server.routes import BASE_PATH, ROOT_ROUTES, ROUTES, SPEC_ROUTES
-from homing.server.routing import CALLER_KEY, CLAIMS_KEY, TENANT_KEY, Gate, check_routes
+from homing.server.routing import CALLER_KEY, CLAIMS_KEY, DIRECT, TENANT_KEY, Gate, check_routes, routes_of
 from homing.server.tenant import Tenant
 
 _OURS = {
@@ -35,18 +38,33 @@ _OURS = {
 
 
 class Application(Litestar):
-    """Litestar inside the edge."""
+    """Litestar inside the edge. To a handler that the gate calls itself, a request goes past Litestar's router too."""
 
     edge: Edge
     sockets: Sockets
+    gate: Gate
+    direct: Mapping[tuple[str, str], HTTPRouteHandler]
+    """Method and address → handler."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
-            await self.edge(super().__call__, scope, receive, send)
+            handler = self.direct.get((scope["method"], scope["path"]))
+            await self.edge(
+                super().__call__ if handler is None else partial(self._straight, handler), scope, receive, send
+            )
         elif scope["type"] == "websocket":
             await self.sockets(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
+
+    async def _straight(self, handler: HTTPRouteHandler, scope: Any, receive: Any, send: Any) -> None:
+        scope["litestar_app"], scope["route_handler"], scope["path_template"] = self, handler, scope["path"]
+        try:
+            await self.gate(scope, receive, send)
+        except Exception as error:
+            request: Request[Any, Any, Any] = Request(scope, receive, send)
+            response = on_problem(request, error) if isinstance(error, Problem) else on_exception(request, error)
+            await response.to_asgi_response(app=None, request=request)(scope, receive, send)
 
 
 def create_app(node: Node) -> Litestar:
@@ -87,6 +105,12 @@ def create_app(node: Node) -> Litestar:
     check_routes(app, rates=node.default.rates.rates)
     app.edge = Edge(metrics)
     app.sockets = Sockets(node)
+    app.gate = Gate(app, node=node)
+    app.direct = {
+        (route.method, route.path): route.handler
+        for route in routes_of(app, aliases=True, console=True)
+        if route.handler.opt[DIRECT] is not None
+    }
     return app
 
 

@@ -149,6 +149,7 @@ def configure(app: Litestar, *, host: str, port: int) -> uvicorn.Config:
         log_level="error",  # what is not HTTP is answered with a 400; a line for each would let anybody fill the log
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=[str(network) for network in settings.trusted_proxies],
         backlog=2048,
     )

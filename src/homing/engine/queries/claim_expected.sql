@@ -3,13 +3,25 @@
 -- was a row's that is deleted. (A deletion cannot be of later than a day from now, so later partitions need no look. Each is
 -- looked up by itself, and the action as text: by a plan that was made when there was little, all that a device ever sent
 -- would be read, and all deletions.)
-WITH
--- include _claim
+WITH caller AS (
+    SELECT %(device)s::text AS device
+), kept AS (
+-- include _sync_metadata
+), claim AS (
+    INSERT INTO homing.sync_batches (id, batch_token, device_id, user_id, client_sync_token, server_sync_token, status,
+        items_count, body_hash, atomic, processed_at)
+    VALUES (%(batch)s, %(batch_token)s, %(expected)s, %(user)s, %(client_sync_token)s, %(server_sync_token)s,
+        'completed', %(count)s, %(body_hash)s, %(atomic)s, %(now)s)
+    ON CONFLICT (batch_token) DO NOTHING
+    RETURNING id
+)
 SELECT homing.stop()
 WHERE (
     current_setting('homing.batch', true) = %(batch)s::text
     AND EXISTS (SELECT FROM claim)
-    AND EXISTS (SELECT FROM device WHERE id = %(expected)s AND trust_score >= %(trust_min)s)
+    AND EXISTS (
+        SELECT FROM homing.mobile_devices
+        WHERE id = %(expected)s AND device_id = %(device)s::text AND trust_score >= %(trust_min)s)
     AND NOT EXISTS (
         SELECT FROM unnest(%(temp_ids)s::text::text[]) AS t (id)
         CROSS JOIN LATERAL (

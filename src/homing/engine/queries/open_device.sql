@@ -1,16 +1,24 @@
--- Begin a device's push: confirm who is calling, lock the device's row (one push of a device at a time), say who acts, and
--- how its sync stands once this is committed.
-WITH opened AS (
-    UPDATE homing.mobile_devices d
-    SET last_seen = %(now)s, clock_offset = coalesce(%(offset)s::interval, d.clock_offset)
-    FROM homing.users u, homing.sessions s
+-- Begin a device's push: confirm who is calling, lock the device's row (one push of a device at a time), say who acts. When
+-- the device was seen is written once a minute, and its clock's offset when it moved: each time, all indexes of the devices
+-- get an entry more.
+WITH held AS MATERIALIZED (
+    SELECT d.id, u.id AS user_id, d.trust_score, d.last_seen, d.clock_offset,
+           coalesce(%(offset)s::interval, d.clock_offset) AS measured
+    FROM homing.mobile_devices d, homing.users u, homing.sessions s
     WHERE d.device_id = %(device)s::text AND d.user_id = u.id AND d.status = 'active'
       AND u.id = %(user)s AND u.is_active AND u.role = %(role)s
       AND s.id = %(session)s AND s.user_id = u.id AND s.revoked_at IS NULL AND s.expires_at > now()
-    RETURNING d.id, d.trust_score, extract(epoch FROM d.clock_offset)::float8,
-              set_config('homing.actor', u.id::text, true), set_config('homing.device', d.id::text, true),
-              set_config('homing.batch', %(batch)s::text, true), d.device_id AS device
-), kept AS (
--- include _sync_metadata
+    FOR NO KEY UPDATE OF d
+), seen AS (
+    UPDATE homing.mobile_devices d SET last_seen = %(now)s, clock_offset = h.measured
+    FROM held h
+    WHERE d.id = h.id AND (
+        h.last_seen BETWEEN %(now)s - interval '1 minute' AND %(now)s + interval '1 minute'
+        AND (h.measured IS NULL
+             OR h.measured BETWEEN h.clock_offset - interval '1 second' AND h.clock_offset + interval '1 second')
+    ) IS NOT TRUE
 )
-SELECT * FROM opened
+SELECT id, trust_score, extract(epoch FROM measured)::float8,
+       set_config('homing.actor', user_id::text, true), set_config('homing.device', id::text, true),
+       set_config('homing.batch', %(batch)s::text, true)
+FROM held
