@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -32,8 +33,8 @@ class Between:
     rounds: int = 0
     """How many of the pushes took a round along."""
 
-    def along(self, items: int) -> Along:
-        calls, done = self.hub.along(items)
+    def along(self, items: int, made: Sequence[str], user: UUID) -> Along:
+        calls, done = self.hub.along(items, made, user)
         self.rounds += any("pg_current_snapshot" in call.text for call in calls)
 
         def keep(answers: Sequence[Answer]) -> None:
@@ -123,6 +124,17 @@ async def test_the_hub_asks_nothing_where_a_push_brought_it(scene: Scene) -> Non
     scene.hub.wake()
     await scene.until(3)
     assert await scene.asks() != before
+
+
+@both_servers
+async def test_each_row_says_who_made_it(scene: Scene) -> None:
+    await scene.world.execute("INSERT INTO yard.boxes (id) VALUES (9)")  # the hub is not told
+    assert scene.arrived() == []
+    await scene.push(1)
+    await scene.until(1, 9)
+    assert scene.between.rounds == 1
+    found = {each["id"]: each["userId"] for each in scene.listener.messages if each["type"] == "entity_update"}
+    assert found == {"1": str(scene.office.user_id), "9": None}
 
 
 async def test_the_connection_acts_for_clients_again_afterwards(scene: Scene) -> None:

@@ -11,6 +11,7 @@ import random
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -124,8 +125,8 @@ class Late:
     def __init__(self, hub: Live, rng: random.Random, tally: Tally) -> None:
         self.hub, self.rng, self.tally = hub, rng, tally
 
-    def along(self, items: int) -> Along:
-        calls, done = self.hub.along(items)
+    def along(self, items: int, made: Sequence[str], user: UUID) -> Along:
+        calls, done = self.hub.along(items, made, user)
         self.tally.along += any("pg_current_snapshot" in call.text for call in calls)
 
         def later(answers: Sequence[Answer]) -> None:

@@ -43,8 +43,9 @@ class Along(NamedTuple):
 class Listener(Protocol):
     """Whoever wants to know of pushes, as soon as they are committed."""
 
-    def along(self, items: int) -> Along:
-        """A batch of so many items is about to be sent."""
+    def along(self, items: int, made: Sequence[str], user: UUID) -> Along:
+        """A batch of so many items of ``user`` is about to be sent. ``made``: which rows it creates, where that is
+        known: the table's id, a colon, and the key."""
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ from homing.engine.feeds import Feeds
 from homing.engine.live_callers import Asked, fallen_sql
 from homing.engine.pull import format_time
 from homing.engine.tables import BoundTable
-from homing.postgres.sql import Answer, Call, Connection, Statement, fetch_all, load
+from homing.postgres.sql import Answer, Call, Connection, Statement, array, fetch_all, load, quoted
 from homing.protocol.token import Snapshot
 
 ROUND_ROWS_MAX = 2000
@@ -153,12 +153,26 @@ class Reader:
         self._next = Statement(_union(branches))
         self._next_of = Statement(_union([*branches, _FALLEN.format(fallen_sql(bound))]))
 
-    def ask(self, before: Snapshot | None, asked: Asked | None = None) -> Call:
+    def ask(
+        self,
+        before: Snapshot | None,
+        asked: Asked | None = None,
+        *,
+        made: Sequence[str] = (),
+        user: UUID | None = None,
+    ) -> Call:
         """What changed since ``before``, and who of those who are ``asked`` about has fallen; ``collect`` reads the
-        answer. To be run by the owner, along indexes."""
+        answer. To be run by the owner, along indexes. ``made``: rows (table's id, colon, key) that are known to be made
+        by ``user``, as long as they are at their first version: that spares a look into the history."""
         if before is None:
             return self._first.call({})
-        since = {"since": str(before), "low": str(before.xmin), "limit": self._rows_max}
+        since = {
+            "since": str(before),
+            "low": str(before.xmin),
+            "limit": self._rows_max,
+            "made": array(map(quoted, made)),
+            "user": None if user is None else str(user),
+        }
         return self._next.call(since) if asked is None else self._next_of.call({**since, **asked})
 
     def collect(self, answer: Answer, before: Snapshot | None, *, at: datetime) -> Round:
@@ -252,12 +266,15 @@ def _rows(table: BoundTable) -> sql.Composable:
         for key in table.scope_keys
     )
     return sql.SQL(
-        "(SELECT 1, {id}, t.{pk}::text, {change}, t.homing_scopes, homing.actor_of({id}, t.{pk}::text) FROM ("
+        "(SELECT 1, {id}, t.{pk}::text, {change}, t.homing_scopes,"
+        " CASE WHEN t.{version} = 1 AND {prefix} || t.{pk}::text = ANY (%(made)s::text::text[]) THEN %(user)s::text"
+        " ELSE homing.actor_of({id}, t.{pk}::text) END FROM ("
         "SELECT t.*, json_build_array({scopes})::text AS homing_scopes FROM {table} AS t"
         " WHERE t.{version} >= 1 AND {since} ORDER BY t.changed, t.{pk} LIMIT %(limit)s) AS t"
         " CROSS JOIN LATERAL (SELECT {payload}) AS homing_payload)"
     ).format(
         id=sql.Literal(table.id),
+        prefix=sql.Literal(f"{table.id}:"),
         pk=sql.Identifier(table.key.name),
         change=Feeds._change(table),
         scopes=scopes,

@@ -256,7 +256,8 @@ async def _attempt(
     if held:
         reason = f"trust {opened.trust:.2f} is below {engine.trust_threshold:.2f}"
         calls.append(statement(__package__, "hold_batch").call({"batch": batch.id, "reason": reason}))
-    along = [each.along(len(works)) for each in engine.listeners]
+    made = [f"{group.table.id}:{row.row_id}" for group in groups if group.kind == "create" for row in group.rows]
+    along = [each.along(len(works), made, claims.user_id) for each in engine.listeners]
     try:
         answers = await fast.run_pinned(conn, [*calls, COMMIT], [call for each in along for call in each.calls])
     except fast.NeedsCareError as error:

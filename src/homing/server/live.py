@@ -105,11 +105,11 @@ class Outlet(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a round asks: what changed since ``latest``, and which of ``few`` may not go on as before."""
+    """What a round asks: what changed since ``latest``, and which of ``few`` may not go on as before (``asked``)."""
 
     latest: Round | None
     few: list[Subscriber]
-    call: Call
+    asked: Asked | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,13 +213,13 @@ class Live:
         self.wake()
         self.hints.give()
 
-    def along(self, items: int) -> Along:
-        """For a push of so many items to take along: the hint for other nodes, and the round for the subscribers here.
-        Each where it is time for one; otherwise they follow the push."""
+    def along(self, items: int, made: Sequence[str], user: UUID) -> Along:
+        """For a push to take along: the hint for other nodes, and the round for the subscribers here. Each where it is
+        time for one; otherwise they follow the push."""
         hint = self.hints.take()
         question = self._question_along() if items <= ALONG_ITEMS else None
         hinting = [] if hint is None else [BEGIN, hint, COMMIT]
-        asking = [] if question is None else [_AS_OWNER, question.call]
+        asking = [] if question is None else [_AS_OWNER, self._ask_round(question, made=made, user=user)]
 
         calls = [*hinting, *asking]
 
@@ -406,7 +406,7 @@ class Live:
         joining, self._joining = self._joining, {}
         try:
             question = self._question()
-            (answer,) = await conn.run_all([question.call])
+            (answer,) = await conn.run_all([self._ask_round(question)])
             await self._take_in(conn, question, answer, joining=list(joining))
         except BaseException:
             # Who was sent something has its token, who was not goes on from the older one: both pull from there.
@@ -425,9 +425,12 @@ class Live:
             self._made = self._make_question()
 
     def _make_question(self) -> Question:
-        latest, few = self._latest, self._who_are_few()
-        call = self._reader.ask(latest.snapshot if latest else None, self._ask(few) if few else None)
-        return Question(latest, few, call)
+        few = self._who_are_few()
+        return Question(self._latest, few, self._ask(few) if few else None)
+
+    def _ask_round(self, question: Question, *, made: Sequence[str] = (), user: UUID | None = None) -> Call:
+        before = question.latest.snapshot if question.latest else None
+        return self._reader.ask(before, question.asked, made=made, user=user)
 
     def _who_are_few(self) -> list[Subscriber]:
         return list(self._audience.members()) if self._latest and len(self._subscribers) <= self._few else []

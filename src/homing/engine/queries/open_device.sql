@@ -2,13 +2,11 @@
 -- the device was seen is written once a minute, and its clock's offset when it moved: each time, all indexes of the devices
 -- get an entry more.
 WITH held AS MATERIALIZED (
-    SELECT d.id, u.id AS user_id, d.trust_score, d.last_seen, d.clock_offset,
-           coalesce(%(offset)s::interval, d.clock_offset) AS measured
-    FROM homing.mobile_devices d, homing.users u, homing.sessions s
-    WHERE d.device_id = %(device)s::text AND d.user_id = u.id AND d.status = 'active'
-      AND u.id = %(user)s AND u.is_active AND u.role = %(role)s
-      AND s.id = %(session)s AND s.user_id = u.id AND s.revoked_at IS NULL AND s.expires_at > now()
-    FOR NO KEY UPDATE OF d
+    SELECT d.id, d.trust_score, d.last_seen, d.clock_offset, coalesce(%(offset)s::interval, d.clock_offset) AS measured
+    FROM homing.mobile_devices d
+    WHERE d.device_id = %(device)s::text AND d.user_id IS NOT DISTINCT FROM %(user)s AND d.status::text = 'active' AND
+-- include _holds
+    FOR NO KEY UPDATE
 ), seen AS (
     UPDATE homing.mobile_devices d SET last_seen = %(now)s, clock_offset = h.measured
     FROM held h
@@ -19,6 +17,6 @@ WITH held AS MATERIALIZED (
     ) IS NOT TRUE
 )
 SELECT id, trust_score, extract(epoch FROM measured)::float8,
-       set_config('homing.actor', user_id::text, true), set_config('homing.device', id::text, true),
+       set_config('homing.actor', %(user)s::text, true), set_config('homing.device', id::text, true),
        set_config('homing.batch', %(batch)s::text, true)
 FROM held
