@@ -1,8 +1,8 @@
 -- Claim a batch of which nothing has to be read: the transaction is stopped unless all is as was taken for granted. The
--- caller was confirmed just before, as that device and trusted; the claim is ours; of the temp ids nothing is known; no key
--- was a row's that is deleted. (A deletion cannot be of later than a day from now, so later partitions need no look. Each is
--- looked up by itself, and the action as text: by a plan that was made when there was little, all that a device ever sent
--- would be read, and all deletions.)
+-- claim is ours, as the token is unique; the caller was confirmed just before, as that device and trusted; of the temp ids
+-- nothing is known; no key was a row's that is deleted. (A deletion cannot be of later than a day from now, so later
+-- partitions need no look. Each is looked up by itself, and the action as text: by a plan that was made when there was
+-- little, all that a device ever sent would be read, and all deletions.)
 WITH caller AS (
     SELECT %(device)s::text AS device
 ), kept AS (
@@ -12,13 +12,10 @@ WITH caller AS (
         items_count, body_hash, atomic, processed_at)
     VALUES (%(batch)s, %(batch_token)s, %(expected)s, %(user)s, %(client_sync_token)s, %(server_sync_token)s,
         'completed', %(count)s, %(body_hash)s, %(atomic)s, %(now)s)
-    ON CONFLICT (batch_token) DO NOTHING
-    RETURNING id
 )
 SELECT homing.stop()
 WHERE (
     current_setting('homing.batch', true) = %(batch)s::text
-    AND EXISTS (SELECT FROM claim)
     AND EXISTS (
         SELECT FROM homing.mobile_devices
         WHERE id = %(expected)s AND device_id = %(device)s::text AND trust_score >= %(trust_min)s)
