@@ -252,7 +252,11 @@ async def _attempt(
     assert expected is None or not meeting.conflicts
     await record.keep_conflicts(conn, meeting, works)
     give_twins(twins)
-    calls = [*fast.writes(meeting, groups), record.keeps(meeting, works)]
+    writes = fast.writes(meeting, groups)
+    if expected is not None:
+        conn.send_ahead(writes)
+        writes = []
+    calls = [*writes, record.keeps(meeting, works)]
     if held:
         reason = f"trust {opened.trust:.2f} is below {engine.trust_threshold:.2f}"
         calls.append(statement(__package__, "hold_batch").call({"batch": batch.id, "reason": reason}))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import msgspec
 
@@ -19,8 +19,10 @@ repair them."""
 
 
 class _Kept(msgspec.Struct, kw_only=True):
-    """One row of homing.sync_items, as it goes into ``keep_items``."""
+    """One row of homing.sync_items, as it goes into ``keep_items``. Its id is made here, because a PostgreSQL without
+    OpenSSL opens a file for each."""
 
+    id: UUID
     n: int
     temp_id: str | None
     resource_type: str
@@ -70,6 +72,7 @@ def _kept(work: Work) -> _Kept:
     assert verdict is not None
     temp_id = item.client_temp_id if item is not None else None
     return _Kept(
+        id=uuid4(),
         n=work.index,
         temp_id=temp_id,
         resource_type=_named(work),

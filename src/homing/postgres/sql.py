@@ -119,18 +119,19 @@ class Connection(AsyncConnection[TupleRow]):
         self._names: dict[_Key, bytes] = {}
         """What is prepared, the oldest first."""
         self._named = 0
+        self._transformer = Transformer(self)
         self._ahead: list[_Sent] = []
 
     def send_ahead(self, calls: Sequence[Call]) -> None:
         """Send statements ahead of those that ``run_all`` runs next, so that PostgreSQL is at work on them while those
-        are still being made. Their answers are for nobody; if one of them fails, that ``run_all`` raises.
+        are still being made; as often as wanted. Their answers are for nobody; if one of them fails, that ``run_all``
+        raises.
 
         Nothing else may be done with the connection in between. One that is given back to its pool instead is closed.
         """
-        transformer = Transformer(self)
-        dumped = [_dump(call, transformer) for call in calls]
+        dumped = [_dump(call, self._transformer) for call in calls]
         self.pgconn.enter_pipeline_mode()
-        self._ahead = [sent for each in dumped for sent in self._send(each)]
+        self._ahead += [sent for each in dumped for sent in self._send(each)]
         self.pgconn.flush()  # what the kernel does not take goes with the rest
 
     async def run_all(self, calls: Sequence[Call], *, needed: int | None = None) -> list[Answer]:
@@ -140,8 +141,7 @@ class Connection(AsyncConnection[TupleRow]):
         the first that fails, be it one that was sent ahead; those after it were not run. If it is not among the first
         ``needed`` ones, it is no error: there are fewer answers.
         """
-        transformer = Transformer(self)
-        dumped = [_dump(call, transformer) for call in calls]  # what cannot be sent is refused before anything is
+        dumped = [_dump(call, self._transformer) for call in calls]  # what cannot be sent is refused before anything is
         async with self.lock:
             self.pgconn.enter_pipeline_mode()
             try:
@@ -166,7 +166,7 @@ class Connection(AsyncConnection[TupleRow]):
             if prepared is not None:
                 self._names[prepared[0]] = prepared[1]
             elif n >= len(before):
-                answers.append(Answer(result, transformer))
+                answers.append(Answer(result, self._transformer))
         return answers
 
     def _send(self, call: _Dumped) -> list[_Sent]:

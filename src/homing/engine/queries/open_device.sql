@@ -11,12 +11,12 @@ WITH held AS MATERIALIZED (
     UPDATE homing.mobile_devices d SET last_seen = %(now)s, clock_offset = h.measured
     FROM held h
     WHERE d.id = h.id AND (
-        h.last_seen BETWEEN %(now)s - interval '1 minute' AND %(now)s + interval '1 minute'
+        h.last_seen BETWEEN %(now)s::timestamptz - interval '1 minute' AND %(now)s::timestamptz + interval '1 minute'
         AND (h.measured IS NULL
              OR h.measured BETWEEN h.clock_offset - interval '1 second' AND h.clock_offset + interval '1 second')
     ) IS NOT TRUE
 )
 SELECT id, trust_score, extract(epoch FROM measured)::float8,
-       set_config('homing.actor', %(user)s::text, true), set_config('homing.device', id::text, true),
+       set_config('homing.actor', %(user)s::uuid::text, true), set_config('homing.device', id::text, true),
        set_config('homing.batch', %(batch)s::text, true)
 FROM held
