@@ -120,18 +120,19 @@ class Connection(AsyncConnection[TupleRow]):
         """What is prepared, the oldest first."""
         self._named = 0
         self._transformer = Transformer(self)
-        self._ahead: list[_Sent] = []
+        self._ahead: list[tuple[_Sent, bool]] = []
+        """What was sent ahead, and whether somebody waits for its answer."""
 
-    def send_ahead(self, calls: Sequence[Call]) -> None:
+    def send_ahead(self, calls: Sequence[Call], *, answered: bool = False) -> None:
         """Send statements ahead of those that ``run_all`` runs next, so that PostgreSQL is at work on them while those
-        are still being made; as often as wanted. Their answers are for nobody; if one of them fails, that ``run_all``
-        raises.
+        are still being made; as often as wanted. Their answers are for nobody, unless they are to be ``answered``: then
+        they come first of what that ``run_all`` returns. If one of them fails, it raises.
 
         Nothing else may be done with the connection in between. One that is given back to its pool instead is closed.
         """
         dumped = [_dump(call, self._transformer) for call in calls]
         self.pgconn.enter_pipeline_mode()
-        self._ahead += [sent for each in dumped for sent in self._send(each)]
+        self._ahead += [(sent, answered) for each in dumped for sent in self._send(each)]
         self.pgconn.flush()  # what the kernel does not take goes with the rest
 
     async def run_all(self, calls: Sequence[Call], *, needed: int | None = None) -> list[Answer]:
@@ -145,9 +146,9 @@ class Connection(AsyncConnection[TupleRow]):
         async with self.lock:
             self.pgconn.enter_pipeline_mode()
             try:
-                before = [*self._ahead, *self._close_oldest()]
-                self._ahead = []
-                sent = before + [one for each in dumped for one in self._send(each)]
+                ahead, self._ahead = self._ahead, []
+                sent = [*ahead, *((one, False) for one in self._close_oldest())]
+                sent += [(one, True) for each in dumped for one in self._send(each)]
                 self.pgconn.pipeline_sync()
                 results = await self.wait(_exchange(self.pgconn))
             finally:
@@ -155,7 +156,7 @@ class Connection(AsyncConnection[TupleRow]):
                 with suppress(psycopg.OperationalError):
                     self.pgconn.exit_pipeline_mode()
         answers: list[Answer] = []
-        for n, (result, prepared) in enumerate(zip(results, sent, strict=True)):
+        for result, (prepared, answered) in zip(results, sent, strict=True):
             if result.status not in _DONE:
                 error = errors.error_from_result(result)
                 if isinstance(error, _STALE):
@@ -165,7 +166,7 @@ class Connection(AsyncConnection[TupleRow]):
                 raise error
             if prepared is not None:
                 self._names[prepared[0]] = prepared[1]
-            elif n >= len(before):
+            elif answered:
                 answers.append(Answer(result, self._transformer))
         return answers
 

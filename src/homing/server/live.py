@@ -171,7 +171,7 @@ class Live:
         self.poll_seconds = poll_seconds
         self._leaving = leaving or asyncio.Event()
         """Set when the node lets go of the tenant."""
-        self.hints = Hints(engine.owner, self.node, wake=self.wake)
+        self.hints = Hints(engine.owner, self.node, wake=self._hear)
         self.attendance = Attendance(self.node, grace_seconds=presence_seconds)
         self.watchers = Watchers(self.node)
         self.resting = asyncio.Event()
@@ -191,6 +191,8 @@ class Live:
         self._loop: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._made: Question | None = None
+        self._asking: tuple[Question, list[Subscriber]] | None = None
+        """What was asked when a hint was heard, and who wanted to join then."""
         self._asked_at = 0.0
         self._latest: Round | None = None
         self._rounds: deque[Round] = deque()
@@ -218,10 +220,11 @@ class Live:
         time for one; otherwise they follow the push."""
         hint = self.hints.take()
         question = self._question_along() if items <= ALONG_ITEMS else None
-        hinting = [] if hint is None else [BEGIN, hint, COMMIT]
-        asking = [] if question is None else [_AS_OWNER, self._ask_round(question, made=made, user=user)]
-
-        calls = [*hinting, *asking]
+        calls = [] if hint is None else [hint]
+        if question is not None:
+            if hint is not None:
+                calls = [BEGIN, hint, COMMIT]  # so that it is heard before the round is read
+            calls += [_AS_OWNER, self._ask_round(question, made=made, user=user)]
 
         def done(answers: Sequence[Answer]) -> None:
             whole = len(answers) == len(calls)
@@ -365,6 +368,7 @@ class Live:
         """Rounds on one connection until nobody has been there for a while. Raises when the connection fails."""
         loop, polled, beaten = asyncio.get_running_loop(), 0.0, 0.0
         last_seen = monotonic()
+        assert self._asking is None
         self._forget_rounds()
         self.attendance.begin()
         try:
@@ -401,17 +405,34 @@ class Live:
 
     async def _round(self, conn: Connection) -> None:
         """Read what changed, ask about those it concerns and those who want to join, and send."""
-        # Before the reading begins: who comes while it runs may have written what it does not see,
-        # so this round does not tell them that they are up to date.
-        joining, self._joining = self._joining, {}
+        if self._asking is None:
+            self._start_asking(conn)
+        assert self._asking is not None
+        question, joining = self._asking
+        self._asking = None
         try:
-            question = self._question()
-            (answer,) = await conn.run_all([self._ask_round(question)])
-            await self._take_in(conn, question, answer, joining=list(joining))
+            (answer,) = await conn.run_all([])
+            await self._take_in(conn, question, answer, joining)
         except BaseException:
             # Who was sent something has its token, who was not goes on from the older one: both pull from there.
             self._joining |= {each: None for each in joining if each.state == "joining"}
             raise
+
+    def _start_asking(self, conn: Connection) -> None:
+        question = self._question()
+        conn.send_ahead([self._ask_round(question)], answered=True)
+        # Not who comes from here on: they may have written what this round does not see, so it does not tell them that
+        # they are up to date.
+        self._asking = question, list(self._joining)
+        self._joining = {}
+
+    def _hear(self, conn: Connection | None) -> None:
+        """Another node has written. Where there is time, ask at once, and not only when the task is awake."""
+        if conn is not None and self.resting.is_set():
+            self.resting.clear()
+            with suppress(psycopg.OperationalError):  # the connection is lost: the round will say so
+                self._start_asking(conn)
+        self.wake()
 
     def _question(self) -> Question:
         """The next round's. Made while the hub had nothing to do, if it can be."""

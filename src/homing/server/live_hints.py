@@ -39,9 +39,10 @@ _GIVE = "SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, $2)
 
 
 class Hints:
-    """``wake`` is called for hints of others. ``heard`` may be replaced to lose some, as a bad network would."""
+    """``wake`` is called for hints of others, with the hub's connection where nothing else is done with it. ``heard``
+    may be replaced to lose some, as a bad network would."""
 
-    def __init__(self, database: Database, node: UUID, *, wake: Callable[[], None]) -> None:
+    def __init__(self, database: Database, node: UUID, *, wake: Callable[[Connection | None], None]) -> None:
         self._database = database
         self._node = node
         self._wake = wake
@@ -120,16 +121,16 @@ class Hints:
         try:
             conn.pgconn.consume_input()
         except psycopg.OperationalError:
-            self._wake()  # the next round will say so
+            self._wake(None)  # the next round will say so
             return
         while said := conn.pgconn.notifies():
             if self.heard(said.extra.decode()):
-                self._wake()
+                self._wake(conn)
 
     def _take_in(self, notice: Notify) -> None:
         """What psycopg found among its own answers."""
         if self.heard(notice.payload):
-            self._wake()
+            self._wake(None)
 
     async def close(self) -> None:
         if self._giving is not None:
