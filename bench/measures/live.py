@@ -1,8 +1,9 @@
 """Live delivery: how soon a write arrives at somebody else, and how many can listen.
 
 The thin server's ``/ws`` says only that something changed; who wants the row pulls it then. Homing sends the row. So
-what is compared is the row at its reader, for the thin server the hint and the pull after it; and the hint alone is
-shown beside it. With one node no second one is running; with two, both servers have one.
+what is compared is the row at its reader, for the thin server the hint and the pull after it; and when the hint was
+there is shown beside it. The servers take turns, write by write, so that each finds the processors as the other left
+them. With one node no second one is running; with two, both servers have one.
 """
 
 from __future__ import annotations
@@ -58,57 +59,56 @@ def live(bench: Bench) -> Iterator[Figure]:
 def _arrivals(bench: Bench, case: str, engine: Homing, port: int, thin: Sequence[tuple[Thin, int]]) -> Iterator[Figure]:
     """Written at each server's first node, heard at ``port``."""
     with ExitStack() as stack:
-        legs: list[tuple[str, str, Callable[[Any], float]]] = []
-        for each, heard_at in thin:
-            legs += _thin_legs(stack, case, each, heard_at)
-        legs.append(("homing", f"the row, {case}", _homing_leg(stack, engine, port)))
-        p50: dict[int, list[float]] = {n: [] for n in range(len(legs))}
-        every: dict[int, list[float]] = {n: [] for n in range(len(legs))}
+        legs = [("thin", _thin_leg(stack, each, heard_at)) for each, heard_at in thin]
+        legs.append(("homing", _homing_leg(stack, engine, port)))
+        p50: dict[tuple[str, str], list[float]] = {}
+        every: dict[tuple[str, str], list[float]] = {}
         for number in range(bench.plan.rounds + 1):
-            found: dict[int, list[float]] = {n: [] for n in range(len(legs))}
+            found: dict[tuple[str, str], list[float]] = {}
             for sample in range(bench.plan.samples):
-                for n in rotated(range(len(legs)), sample):
-                    found[n].append(legs[n][2](rows(1, seed=next(bench.seeds))[0]))
+                for name, leg in rotated(legs, sample):
+                    for what, seconds in leg(rows(1, seed=next(bench.seeds))[0]).items():
+                        found.setdefault((name, what), []).append(seconds)
             if number:
-                for n, values in found.items():
-                    p50[n].append(milliseconds(values, 0.5))
-                    every[n] += values
-        for n, (name, what, _) in enumerate(legs):
+                for each, values in found.items():
+                    p50.setdefault(each, []).append(milliseconds(values, 0.5))
+                    every.setdefault(each, []).extend(values)
+        for (name, what), rounds in p50.items():
             yield Figure(
                 measure="live arrival",
-                case=what,
+                case=f"{what}, {case}",
                 contender=name,
                 unit="ms p50",
                 better="lower",
-                rounds=p50[n],
-                extra={"p99 ms": milliseconds(every[n], 0.99), "samples": len(every[n])},
+                rounds=rounds,
+                extra={"p99 ms": milliseconds(every[name, what], 0.99), "samples": len(every[name, what])},
             )
 
 
-def _thin_legs(stack: ExitStack, case: str, thin: Thin, port: int) -> list[tuple[str, str, Callable[[Any], float]]]:
+Leg = Callable[[Any], dict[str, float]]
+"""Writes a row; how long until the hint was there, and the row."""
+
+
+def _thin_leg(stack: ExitStack, thin: Thin, port: int) -> Leg:
     writer, reader = thin.client(0), ThinClient(port)
     stack.callback(writer.close)
     stack.callback(reader.close)
     hints = _Listener(stack, Socket(port, "/ws"), b'"scope"')
     token = pull(reader, None, 5000).token
 
-    def hint(row: Any) -> float:
-        return hints.arrival(lambda: writer.write(row)) - hints.began
-
-    def row_itself(row: Any) -> float:
+    def leg(row: Any) -> dict[str, float]:
         nonlocal token
-        token = pull(reader, token, 5000).token
-        hints.arrival(lambda: writer.write(row))
+        hinted = hints.arrival(lambda: writer.write(row))
         page = reader.page(token, 1000)
         while not page.changes:  # some other transaction is open: its feed waits for that
             page = reader.page(token, 1000)
         token = page.token
-        return time.monotonic() - hints.began
+        return {"the hint": hinted - hints.began, "the row": time.monotonic() - hints.began}
 
-    return [("thin", f"the hint, {case}", hint), ("thin", f"the row, {case}", row_itself)]
+    return leg
 
 
-def _homing_leg(stack: ExitStack, engine: Homing, port: int) -> Callable[[Any], float]:
+def _homing_leg(stack: ExitStack, engine: Homing, port: int) -> Leg:
     writer: HomingClient = engine.client(0)
     stack.callback(writer.close)
     reader = engine.client(1)
@@ -119,7 +119,7 @@ def _homing_leg(stack: ExitStack, engine: Homing, port: int) -> Callable[[Any], 
     while b'"type":"current"' not in socket.receive():
         pass
     listener = _Listener(stack, socket, b'"type":"entity_update"')
-    return lambda row: listener.arrival(lambda: writer.write(row)) - listener.began
+    return lambda row: {"the row": listener.arrival(lambda: writer.write(row)) - listener.began}
 
 
 class _Listener:

@@ -42,6 +42,38 @@ SHUTDOWN_SECONDS = 35
 """A push may take 30 seconds; it is finished before the process ends."""
 
 
+class _Joining:
+    """A connection, as the answer to one request sees it: the head leaves together with the first of the body, in one
+    packet, which wakes the client once. Where nothing follows at once, the head leaves by itself."""
+
+    __slots__ = ("_head", "_loop", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._loop = transport, loop
+        self._head: bytes | None = None
+        """What waits; empty once something has left."""
+
+    def write(self, data: bytes) -> None:
+        if self._head is None:
+            self._head = data
+            self._loop.call_soon(self._leave)
+        else:
+            head, self._head = self._head, b""
+            self._transport.write(head + data if head else data)
+
+    def _leave(self) -> None:
+        if self._head:
+            head, self._head = self._head, b""
+            self._transport.write(head)
+
+    def close(self) -> None:
+        self._leave()
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+
 class Protocol(HttpToolsProtocol):
     """uvicorn's, with a deadline and bounds for the head of a request, and problem documents for what is not HTTP."""
 
@@ -84,6 +116,8 @@ class Protocol(HttpToolsProtocol):
         if hosts > 1 or (hosts == 0 and self.parser.get_http_version() != "1.0"):
             raise ValueError("one Host header is needed")
         super().on_headers_complete()
+        if self.cycle is not None and self.cycle.transport is self.transport:
+            self.cycle.transport = _Joining(self.transport, self.loop)  # type: ignore[assignment]
 
     def send_400_response(self, msg: str) -> None:
         if self.transport.is_closing():
