@@ -12,12 +12,14 @@ import httpx
 import pytest
 
 from homing.settings import Settings
+from tests.fixtures.server import Server
 
 PROGRAM = """
 import sys
 from pathlib import Path
 from homing.server.serve import run
 from homing.settings import Settings
+from tests.fixtures.server import Server
 url, folder, port = sys.argv[1:]
 run(Settings(database_url=url, data_dir=Path(folder), port=int(port), pool_size=2))
 """
@@ -73,3 +75,19 @@ def test_it_stops_when_told_and_finishes_its_answers_first(process: subprocess.P
     assert b"server:" not in head.lower()
     assert b'"code":"invalid_credentials"' in document
     assert process.wait(timeout=60) == 0
+
+
+def test_heads_leave_with_their_bodies_without_and_in_order(server: Server) -> None:
+    get, head = (b"%s /health/live HTTP/1.1\r\nHost: x\r\n\r\n" % method for method in (b"GET", b"HEAD"))
+    with socket.create_connection(server.address, timeout=30) as line:
+        line.sendall(get)
+        whole = line.recv(65536)
+        assert (whole[:17], whole[-1:]) == (b"HTTP/1.1 200 OK\r\n", b"}")
+        line.sendall(head)
+        alone = line.recv(65536)
+        assert (alone[:13], alone[-4:]) == (b"HTTP/1.1 405 ", b"\r\n\r\n")
+        line.sendall(get + head + get)  # in one packet: answered in order
+        answers = b""
+        while answers.count(b"HTTP/1.1 ") < 3 or not answers.endswith(b"}"):
+            answers += line.recv(65536)
+        assert [part[:3] for part in answers.split(b"HTTP/1.1 ")[1:]] == [b"200", b"405", b"200"]
