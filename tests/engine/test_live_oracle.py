@@ -21,7 +21,8 @@ from homing.engine.engine import Along
 from homing.postgres.sql import Answer
 from homing.protocol.errors import Problem
 from homing.protocol.live import Subscribe
-from homing.server.live import Live, Subscriber
+from homing.server.live import Live
+from homing.server.live_subscriber import Subscriber
 from tests.engine import yard
 from tests.engine.test_oracle import MOST, Writer, furnished
 from tests.engine.traffic import TEAMS, Puller, Tally, writer_connection

@@ -56,7 +56,7 @@ MUTANTS = (
     Mutant(
         "brought-too-late",
         Path("src/homing/server/live.py"),
-        "return question.latest is self._latest and question.few == self._who_are_few()",
+        "return question.latest is self._rounds.latest and question.few == self._who_are_few()",
         "return bool(question.few)",
         "A round that a push brought is taken for the next one, though others were meanwhile.",
         ("tests/engine/test_live_along.py::test_a_round_that_comes_too_late_changes_nothing",),

@@ -12,7 +12,8 @@ WHERE schemaname = 'homing' AND relname IN ('users', 'sessions', 'mobile_devices
 """
 CROWD = """
 WITH people AS (
-    INSERT INTO homing.users (username, name, role) SELECT 'crowd ' || n, 'somebody', 'WORKER' FROM generate_series(1, %s) n
+    INSERT INTO homing.users (username, name, role)
+    SELECT 'crowd ' || n, 'somebody', 'WORKER' FROM generate_series(1, %s) n
     RETURNING id, username
 ), sessions AS (
     INSERT INTO homing.sessions (user_id, expires_at) SELECT id, now() + interval '1 day' FROM people

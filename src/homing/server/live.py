@@ -18,12 +18,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
-from typing import Protocol, TypeVar
+from typing import TypeVar
 from uuid import UUID, uuid4
 
 import msgspec
@@ -35,7 +34,7 @@ from homing.engine.caller import Claims
 from homing.engine.engine import ALONG_INDEXES, Along, Engine
 from homing.engine.live import END, LAST, MORE, Reader, Round, decode_change, find_actors, message_core
 from homing.engine.live_audience import Audience, Group
-from homing.engine.live_callers import Asked, Badge, Callers, Standing, ask
+from homing.engine.live_callers import Asked, Callers, Standing, ask
 from homing.engine.pull import Page, format_time
 from homing.engine.who import check_caller
 from homing.postgres.sql import BEGIN, COMMIT, Answer, Call, Connection
@@ -43,9 +42,11 @@ from homing.protocol import token as tokens
 from homing.protocol.errors import Problem
 from homing.protocol.live import HEARTBEAT_SECONDS, Subscribe
 from homing.protocol.messages import PullRequest
-from homing.protocol.token import Minter, Snapshot, Token
+from homing.protocol.token import Minter, Snapshot
 from homing.server.live_hints import Hints
 from homing.server.live_presence import Attendance
+from homing.server.live_rounds import Rounds
+from homing.server.live_subscriber import Outlet, Subscriber
 from homing.server.live_watch import ALL, PRESENCE, Watcher, Watchers
 
 Item = TypeVar("Item")
@@ -55,9 +56,6 @@ log = logging.getLogger("homing.live")
 POLL_SECONDS = 1.0
 """Longest time between two rounds: how late a change is that nobody gave a hint of. And how often everybody's standing
 is looked at: a revoked device is out within two seconds."""
-ROUNDS_KEPT = 64
-ROUNDS_KEPT_ROWS = 10_000
-"""Rounds, and rows of rounds, that are remembered: who comes back after a short cut needs no pull."""
 FEW = 32
 """With no more subscribers than this, all of them are asked about together with what changed: one round trip less."""
 ALONG_ITEMS = 20
@@ -90,19 +88,6 @@ _AS_OWNER = Call("SELECT set_config('role', 'none', true), set_config('lock_time
 locks on tables that it has nothing to do with: then the hub waits for them."""
 
 
-class Outlet(Protocol):
-    """A connection, as the hub sees it. Nothing here waits."""
-
-    def send(self, messages: Sequence[bytes], token: bytes | None = None) -> bool:
-        """Send JSON texts. ``token``: what the client has after the last. False: more waits for it than may."""
-
-    def close(self, problem: Problem) -> None:
-        """Send the bye, and end the connection."""
-
-    async def drained(self) -> None:
-        """Return when most of what was sent has left. Raises Problem("too_slow_reader")."""
-
-
 @dataclass(frozen=True, slots=True)
 class Question:
     """What a round asks: what changed since ``latest``, and which of ``few`` may not go on as before (``asked``)."""
@@ -122,35 +107,6 @@ class Parcel:
     minter: Minter
     since: Snapshot
     at: Snapshot
-
-
-class Subscriber:
-    """Somebody connected. ``token`` is what the client has; the members below it say what is in it."""
-
-    __slots__ = (
-        "at", "badge", "claims", "group", "names", "outlet", "state", "text", "token", "until", "user",
-        "watches_presence",
-    )  # fmt: skip
-
-    def __init__(self, claims: Claims, until: float, outlet: Outlet) -> None:
-        self.claims = claims
-        self.badge = Badge.of(claims)
-        self.until = until
-        """When the access token expires, in seconds of the epoch."""
-        self.outlet = outlet
-        self.user = claims.user_id.bytes
-        self.at: Snapshot | None = None
-        """The instant at which the client equals the server: that of its token, or later when nothing was new since."""
-        self.token: Token | None = None
-        self.text: bytes | None = None
-        self.names: list[str] | None = None
-        self.group: Group[Subscriber] | None = None
-        self.watches_presence = False
-        self.state = "joining"
-
-    @property
-    def gone(self) -> bool:
-        return self.state == "gone"
 
 
 class Live:
@@ -194,9 +150,7 @@ class Live:
         self._asking: tuple[Question, list[Subscriber]] | None = None
         """What was asked when a hint was heard, and who wanted to join then."""
         self._asked_at = 0.0
-        self._latest: Round | None = None
-        self._rounds: deque[Round] = deque()
-        self._rounds_rows = 0
+        self._rounds = Rounds()
         self._turn = 0
         self._closed = False
 
@@ -238,7 +192,7 @@ class Live:
     def _question_along(self) -> Question | None:
         """The next round's, where the hub waits for something to happen and there are few to ask about."""
         now = monotonic()
-        if not self.resting.is_set() or self._latest is None or now - self._asked_at < self._rest_seconds:
+        if not self.resting.is_set() or self._rounds.latest is None or now - self._asked_at < self._rest_seconds:
             return None
         question = self._question()
         return question if question.few else None
@@ -369,7 +323,7 @@ class Live:
         loop, polled, beaten = asyncio.get_running_loop(), 0.0, 0.0
         last_seen = monotonic()
         assert self._asking is None
-        self._forget_rounds()
+        self._rounds.begin(None)
         self.attendance.begin()
         try:
             while True:
@@ -447,18 +401,18 @@ class Live:
 
     def _make_question(self) -> Question:
         few = self._who_are_few()
-        return Question(self._latest, few, self._ask(few) if few else None)
+        return Question(self._rounds.latest, few, self._ask(few) if few else None)
 
     def _ask_round(self, question: Question, *, made: Sequence[str] = (), user: UUID | None = None) -> Call:
         before = question.latest.snapshot if question.latest else None
         return self._reader.ask(before, question.asked, made=made, user=user)
 
     def _who_are_few(self) -> list[Subscriber]:
-        return list(self._audience.members()) if self._latest and len(self._subscribers) <= self._few else []
+        return list(self._audience.members()) if self._rounds.latest and len(self._subscribers) <= self._few else []
 
     def _is_next(self, question: Question) -> bool:
         """Whether nothing happened since it was made that its answer does not know of."""
-        return question.latest is self._latest and question.few == self._who_are_few()
+        return question.latest is self._rounds.latest and question.few == self._who_are_few()
 
     def _take_at_once(self, question: Question, answer: Answer) -> bool:
         """Send what a push brought before the push goes on; False where that is not the hub's next round, or something
@@ -470,7 +424,8 @@ class Live:
             found = self._reader.collect(answer, latest.snapshot, at=self._engine.clock())
             if found.fallen or found.notified or not found.whole or found.epoch != latest.epoch:
                 return False
-            self._follow(found)
+            self._rounds.follow(found)
+            self._note(found)
             for each, parcel in self._due(found):
                 if each.group is parcel.group:
                     self._send(each, parcel)
@@ -489,21 +444,15 @@ class Live:
         found = self._reader.collect(answer, latest.snapshot if latest else None, at=self._engine.clock())
         await self._look_at(conn, [few[n] for n in found.fallen])
         if latest is None or not found.whole or found.epoch != latest.epoch:
-            self._forget_rounds()
+            self._rounds.begin(found)
             self._everybody_pulls()
-            self._latest = found
-            self._note(found)
         else:
-            self._follow(found)
+            self._rounds.follow(found)
+        self._note(found)
         await self._send_round(conn, found, certain=bool(few))
         await self._admit(conn, found, joining)
         self._tell(found)
         await self._notify(conn, found)
-
-    def _follow(self, found: Round) -> None:
-        self._remember(found)
-        self._latest = found
-        self._note(found)
 
     def _note(self, found: Round) -> None:
         """For the pages that watch: which tables the round is about."""
@@ -656,15 +605,7 @@ class Live:
             or not found.snapshot.covers(at)  # a token from the future: the pull says so
         ):
             return None
-        if at.covers(found.snapshot):
-            return []
-        missed: list[Round] = []
-        for each in reversed(self._rounds):
-            assert each.before is not None
-            missed.append(each)
-            if at.covers(each.before):
-                return missed[::-1]
-        return None
+        return self._rounds.after(at)
 
     async def _let_in(self, conn: Connection, subscriber: Subscriber, missed: list[Round], found: Round) -> None:
         assert subscriber.token is not None
@@ -760,24 +701,6 @@ class Live:
         if messages and not subscriber.outlet.send(messages, text):
             self.drop(subscriber, Problem("too_slow_reader"))
 
-    # ------------------------------------------------------------------------------------------------------- memory
-
-    def _remember(self, found: Round) -> None:
-        last = self._rounds[-1] if self._rounds else None
-        if last is not None and not (found.rows or found.departures or last.rows or last.departures):
-            # Two rounds without news are one.
-            self._rounds[-1] = Round(last.before, found.snapshot, found.epoch, found.at)
-            return
-        self._rounds.append(found)
-        self._rounds_rows += _size(found)
-        while len(self._rounds) > ROUNDS_KEPT or self._rounds_rows > ROUNDS_KEPT_ROWS:
-            self._rounds_rows -= _size(self._rounds.popleft())
-
-    def _forget_rounds(self) -> None:
-        self._latest = None
-        self._rounds.clear()
-        self._rounds_rows = 0
-
     # -------------------------------------------------------------------------------------------------------- polling
 
     async def _poll(self, conn: Connection) -> None:
@@ -857,7 +780,3 @@ def _owners(claims: Claims) -> Collection[str | UUID]:
 
 def _chunks(items: Sequence[Item], size: int) -> Sequence[Sequence[Item]]:
     return [items[start : start + size] for start in range(0, len(items), size)]
-
-
-def _size(found: Round) -> int:
-    return len(found.rows) + len(found.departures)

@@ -19,7 +19,8 @@ from websockets.http11 import Request
 from homing.accounts.access import read_access_until
 from homing.protocol.errors import Action, Problem
 from homing.protocol.live import FIRST_SECONDS_MAX, Prolong, Subscribe, bye, decode_from_client
-from homing.server.live import Live, Subscriber
+from homing.server.live import Live
+from homing.server.live_subscriber import Subscriber
 from homing.server.node import Node
 from homing.server.problems import MEDIA_TYPE, body_of
 from homing.server.tenant import Tenant
