@@ -35,11 +35,17 @@ async def ack(engine: Engine, claims: Claims, request: AckRequest) -> Acked:
     if request.pending is not None and not 0 <= request.pending < 2**31:
         raise Problem("invalid_envelope", "pending must be a count of items")
     now = engine.clock()
-    token = await find_token(engine, claims, request.ack_token)
+    token: Token | Problem
+    try:  # before a connection is taken, because it may need one itself
+        token = await find_token(engine, claims, request.ack_token)
+    except Problem as problem:
+        token = problem
     async with engine.database.transaction(str(claims.user_id)) as conn:
         who = await read_who(conn, claims)
         check_caller(who, claims, device_needed=True)
         assert who is not None
+        if isinstance(token, Problem):
+            raise token  # a device that is to be wiped is told that first
         synced = 0
         if token.since is not None:
             params = {
