@@ -62,6 +62,14 @@ MUTANTS = (
         ("tests/engine/test_live_along.py::test_a_round_that_comes_too_late_changes_nothing",),
     ),
     Mutant(
+        "made-by-whoever-pushes",
+        ENGINE / "live.py",
+        " AND {prefix} || t.{pk}::text = ANY (%(made)s::text::text[])",
+        "",
+        "A round that a push brought says of every new row in it that its user made it.",
+        ("tests/engine/test_live_along.py::test_each_row_says_who_made_it[18]",),
+    ),
+    Mutant(
         "stays-owner",
         Path("src/homing/server/live.py"),
         "set_config('role', 'none', true), ",
@@ -215,6 +223,14 @@ MUTANTS = (
         ") IS NOT TRUE AND false",
         "A batch that goes at once is not stopped by anything: who was let in before may write for ever.",
         (f"{AT_ONCE}test_who_was_let_in_before_is_asked_again[session ended]",),
+    ),
+    Mutant(
+        "state-of-before-the-wait",
+        ENGINE / "queries" / "_sync_metadata.sql",
+        "IS DISTINCT FROM (%(status)s, coalesce(%(pending)s::int, m.pending_outgoing_count))",
+        "IS DISTINCT FROM ('idle', coalesce(%(pending)s::int, m.pending_outgoing_count))",
+        "What a push says of how its device's sync stands is only written where that was not idle before.",
+        ("tests/sync/test_sync_state.py::test_a_push_says_what_is_left",),
     ),
     Mutant(
         "temp-id-taken-for-granted",
