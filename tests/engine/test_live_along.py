@@ -137,6 +137,33 @@ async def test_each_row_says_who_made_it(scene: Scene) -> None:
     assert found == {"1": str(scene.office.user_id), "9": None}
 
 
+@both_servers
+async def test_what_is_written_while_a_hint_is_heard_does_not_wait_for_the_poll(scene: Scene) -> None:
+    """The hub has asked, and its task is not awake yet: what it is told then, its answer does not know of."""
+    with psycopg.connect(scene.world.url, autocommit=True) as other:
+
+        def asked() -> object:
+            return other.execute(
+                "SELECT query_start FROM pg_stat_activity"
+                " WHERE datname = current_database() AND application_name = 'homing live'"
+            ).fetchone()
+
+        def write() -> None:
+            while asked() == before:
+                pass
+            other.execute("INSERT INTO yard.boxes (id) VALUES (1)")
+            scene.hub.wake()
+
+        def heard(_: str) -> bool:
+            asyncio.get_running_loop().call_soon(write)
+            return True
+
+        before = asked()
+        scene.hub.hints.heard = heard
+        other.execute("SELECT pg_notify('homing_live', 'another node')")
+        await scene.until(1)
+
+
 async def test_the_connection_acts_for_clients_again_afterwards(scene: Scene) -> None:
     await scene.push(1)
     async with scene.world.engine.indexed.connection() as conn:

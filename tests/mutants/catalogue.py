@@ -70,6 +70,14 @@ MUTANTS = (
         ("tests/engine/test_live_along.py::test_each_row_says_who_made_it[18]",),
     ),
     Mutant(
+        "told-while-asking",
+        Path("src/homing/server/live.py"),
+        "                if self._wanted:\n",
+        "                if not self._subscribers:\n",
+        "What happens between a hub's question and the answer waits for the poll.",
+        ("tests/engine/test_live_along.py::test_what_is_written_while_a_hint_is_heard_does_not_wait_for_the_poll[18]",),
+    ),
+    Mutant(
         "stays-owner",
         Path("src/homing/server/live.py"),
         "set_config('role', 'none', true), ",

@@ -146,6 +146,8 @@ class Live:
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
+        self._wanted = False
+        """Whether something happened that no round was asked about since."""
         self._made: Question | None = None
         self._asking: tuple[Question, list[Subscriber]] | None = None
         """What was asked when a hint was heard, and who wanted to join then."""
@@ -162,7 +164,7 @@ class Live:
     def wake(self) -> None:
         """There may be news."""
         self.watchers.note(())
-        self._wake.set()
+        self._want()
 
     def written(self) -> None:
         """Something was committed through this node: for the subscribers here, and those of other nodes."""
@@ -327,7 +329,9 @@ class Live:
         self.attendance.begin()
         try:
             while True:
-                timer = loop.call_later(max(0.0, polled + self.poll_seconds - monotonic()), self._wake.set)
+                timer = loop.call_later(max(0.0, polled + self.poll_seconds - monotonic()), self._want)
+                if self._wanted:
+                    self._wake.set()
                 self.resting.set()
                 self._prepare()
                 with self.hints.hearing(conn):
@@ -372,7 +376,12 @@ class Live:
             self._joining |= {each: None for each in joining if each.state == "joining"}
             raise
 
+    def _want(self) -> None:
+        self._wanted = True
+        self._wake.set()
+
     def _start_asking(self, conn: Connection) -> None:
+        self._wanted = False
         question = self._question()
         conn.send_ahead([self._ask_round(question)], answered=True)
         # Not who comes from here on: they may have written what this round does not see, so it does not tell them that
@@ -386,7 +395,10 @@ class Live:
             self.resting.clear()
             with suppress(psycopg.OperationalError):  # the connection is lost: the round will say so
                 self._start_asking(conn)
-        self.wake()
+            self.watchers.note(())
+            self._wake.set()
+        else:
+            self.wake()
 
     def _question(self) -> Question:
         """The next round's. Made while the hub had nothing to do, if it can be."""
@@ -568,7 +580,7 @@ class Live:
     def _join(self, subscriber: Subscriber) -> None:
         subscriber.state = "joining"
         self._joining[subscriber] = None
-        self._wake.set()
+        self._want()
 
     async def _admit(self, conn: Connection, found: Round, joining: list[Subscriber]) -> None:
         """Check who wants to join, and let in who is where the rounds are; the others pull first."""
