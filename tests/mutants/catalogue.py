@@ -13,6 +13,7 @@ ENGINE = Path("src/homing/engine")
 PULL, EPOCH = "tests/engine/test_pull.py::", "tests/engine/test_epoch.py::"
 KILLS = "tests/mutants/test_kills.py::"
 AT_ONCE = "tests/engine/test_at_once.py::"
+DEVICE = "tests/engine/test_push_device.py::"
 ISOLATION = "tests/server/test_isolation.py::"
 DATABASE = Path("src/homing/postgres/database.py")
 
@@ -233,12 +234,14 @@ MUTANTS = (
         (f"{AT_ONCE}test_who_was_let_in_before_is_asked_again[session ended]",),
     ),
     Mutant(
-        "state-of-before-the-wait",
+        "state-once-a-second",
         ENGINE / "queries" / "_sync_metadata.sql",
-        "IS DISTINCT FROM (%(status)s, coalesce(%(pending)s::int, m.pending_outgoing_count))",
-        "IS DISTINCT FROM ('idle', coalesce(%(pending)s::int, m.pending_outgoing_count))",
-        "What a push says of how its device's sync stands is only written where that was not idle before.",
-        ("tests/sync/test_sync_state.py::test_a_push_says_what_is_left",),
+        "WHERE (m.sync_status, m.pending_outgoing_count)\n"
+        "        IS DISTINCT FROM (%(status)s, coalesce(%(pending)s::int, m.pending_outgoing_count))\n"
+        "   OR %(status)s",
+        "WHERE %(status)s",
+        "How a device's sync stands is not written where it changed, but only once a second.",
+        (f"{DEVICE}test_how_its_sync_stands_is_written_when_it_changed_or_a_second_later[18]",),
     ),
     Mutant(
         "temp-id-taken-for-granted",
